@@ -45,6 +45,26 @@ void tag_expand(tag_t tag, u8 bytes[SECTOR_SIZE]);
 /* True and *tag if @bytes is what tag_expand() makes of some tag. */
 bool tag_recognise(const u8 bytes[SECTOR_SIZE], tag_t *tag);
 
+/*
+ * Contents of consecutive sectors on their way: what a bio carries. Either tags, one per sector, or real bytes. Where
+ * tags[i] has TAG_LITERAL, the bytes are literals[i]: an array of as many sectors, allocated when the first literal shows
+ * up and only if somebody wants to keep the bytes (copies do, readers that only look at tags do not).
+ */
+struct sector_data {
+	tag_t *tags;			/* NULL: bytes */
+	u8 *bytes;			/* NULL: tags */
+	u8 (*literals)[SECTOR_SIZE];	/* with tags only; may be NULL */
+	u32 sectors;			/* the length of the arrays */
+	bool keep_literals;		/* reads fill literals */
+};
+
+/* The tag of sector @i: TAG_LITERAL | hash for what is neither zeroes nor a pattern. */
+tag_t sector_data_tag(const struct sector_data *data, u32 i);
+/* The bytes of sector @i; a literal whose bytes were not kept is a sim_fail(). */
+void sector_data_bytes(const struct sector_data *data, u32 i, u8 bytes[SECTOR_SIZE]);
+/* TAG_LITERAL | hash of the bytes. */
+tag_t tag_of_literal(const u8 bytes[SECTOR_SIZE]);
+
 /* What one disk did; counted per disk, at the layer where it is asked. */
 struct disk_counts {
 	u64 reads, writes, flushes, discards, write_zeroes;	/* requests; flushes: empty ones and PREFLUSH */
