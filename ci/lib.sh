@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: GPL-2.0
+# For the scripts in ci/: packages, steps. Sourced by bash, from the top of the tree.
+
+# need PACKAGE...: install what is missing when root, else say it.
+need() {
+	local missing=() package
+	for package; do
+		dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' ||
+			missing+=("$package")
+	done
+	[ ${#missing[@]} -gt 0 ] || return 0
+	if [ "$(id -u)" != 0 ]; then
+		echo "${0##*/}: please install: ${missing[*]}" >&2
+		exit 2
+	fi
+	echo "installing: ${missing[*]}"
+	export DEBIAN_FRONTEND=noninteractive
+	apt-get update -qq -o DPkg::Lock::Timeout=600 || true
+	apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=600 \
+		"${missing[@]}" >/dev/null
+}
+
+BUILD_PACKAGES="cmake ninja-build gcc libc6-dev pkg-config libarchive-dev libjansson-dev \
+libcmocka-dev libboost-context-dev"
+TEST_PACKAGES="$BUILD_PACKAGES clang libclang-rt-14-dev sparse python3-minimal blktrace xz-utils git"
+
+# step NAME COMMAND...: run it silently; on failure show its end, remember.
+failed=()
+step() {
+	local name=$1 log start r=0
+	shift
+	log=${LOGS:-build-ci/logs}/$(echo "$name" | tr -c 'A-Za-z0-9\n' '-').log
+	mkdir -p "$(dirname "$log")"
+	start=$SECONDS
+	"$@" >"$log" 2>&1 || r=$?
+	if [ $r = 0 ]; then
+		printf 'ok    %4d s  %s\n' $((SECONDS - start)) "$name"
+	else
+		printf 'FAIL  %4d s  %s (exit %d): %s\n' $((SECONDS - start)) "$name" $r "$*"
+		tail -n 40 "$log" | sed 's/^/      | /'
+		failed+=("$name")
+	fi
+}
