@@ -44,6 +44,7 @@ struct oracle_io {
 	u32 index;			/* among those in flight */
 	u64 begun;			/* serial number of the beginning */
 	bool raced;			/* overlaps, or overlapped, a write in flight */
+	bool watched;			/* a write: a read that overlaps was in flight */
 	struct oracle_alternative *extra; /* of a read that raced: values it may have seen */
 	u32 nr_extra, max_extra;
 };

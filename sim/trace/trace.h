@@ -41,9 +41,16 @@ struct trace_request {
 struct trace_options {
 	const char *format;	/* NULL: detect */
 	const char *time_unit;	/* "ms", "us", "ns", "s" where the format leaves it open; NULL: the format's habit */
-	double max_bad;		/* give up when more than this share of the records is bad (default 0.05, see docs) */
+	/*
+	 * Give up when more than this share of the records is bad. 0: the default, 0.05; negative: none may be
+	 * bad; 1: all may. Judged once there are 100 records, and at the end (where one bad record is never too many,
+	 * unless max_bad is negative).
+	 */
+	double max_bad;
 	void (*bad)(void *context, const char *file, uint64_t position, const char *why); /* each bad record; may be NULL */
 	void *bad_context;
+	const char *offset_unit; /* "bytes" or "sectors", against the format's habit; NULL: the format's habit */
+	bool force;		/* believe a trace whose units are implausible: a note instead of a refusal */
 };
 
 struct trace_stats {
@@ -56,6 +63,7 @@ struct trace_stats {
 	uint64_t devices;
 	uint64_t end_offset;	/* largest offset + length seen */
 	uint64_t duration_ns;
+	uint64_t backwards;	/* requests earlier than the one before them: given that one's time */
 	uint64_t bytes_read;	/* of the files, compressed; for progress */
 	uint64_t bytes_total;
 };
@@ -77,6 +85,11 @@ void trace_close(struct trace *trace);
 const char *trace_format(const struct trace *trace);	/* "blktrace", ... */
 const char *trace_error(const struct trace *trace);
 const struct trace_stats *trace_stats(const struct trace *trace); /* so far */
+/*
+ * What was assumed or looks wrong, one text each, for people; NULL after the last. Some are known at trace_open(), some
+ * only at the end of the trace.
+ */
+const char *trace_note(const struct trace *trace, unsigned int i);
 
 /* All formats, for --help and for --format; NULL at the end of the list. */
 const char *trace_format_name(unsigned int i);
