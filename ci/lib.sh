@@ -22,7 +22,7 @@ need() {
 
 BUILD_PACKAGES="cmake ninja-build gcc libc6-dev pkg-config libarchive-dev libjansson-dev \
 libcmocka-dev libboost-context-dev"
-TEST_PACKAGES="$BUILD_PACKAGES clang libclang-rt-14-dev sparse python3-minimal blktrace xz-utils git"
+TEST_PACKAGES="$BUILD_PACKAGES clang libclang-rt-14-dev sparse python3 python3-docutils blktrace xz-utils git"
 
 # step NAME COMMAND...: run it silently; on failure show its end, remember.
 failed=()
