@@ -115,7 +115,12 @@ struct multisnap_store_ops {
 	/*
 	 * create_snapshot(): @id must be greater than every id ever given at its level (-EINVAL). -EAGAIN
 	 * as above. delete_snapshot() optional (the message gives -EOPNOTSUPP); the core has drained the
-	 * snapshot's I/O; -EINVAL if it does not exist. Space comes back in the background.
+	 * snapshot's I/O; -EINVAL if it does not exist or is being deleted. Space comes back in the
+	 * background.
+	 *
+	 * Until the group with the deletion is durable the snapshot stays alive in every respect:
+	 * query_next_remap() asks for its copies, what it shares is CHUNK_SHARED, get_next_snapid() finds it.
+	 * Else a power cut would bring it back without what was overwritten meanwhile.
 	 */
 	int (*create_snapshot)(struct dm_exception_store *store, snapid_t id);
 	int (*delete_snapshot)(struct dm_exception_store *store, snapid_t id);
@@ -163,13 +168,17 @@ struct multisnap_store_ops {
 	/* End the collecting group; only called when no group is closed. */
 	void (*close_group)(struct dm_exception_store *store);
 
-	/* Make the closed group durable; ends, perhaps at once, in dm_multisnap_commit_done(). */
+	/*
+	 * Make the closed group durable; ends, perhaps at once, in dm_multisnap_commit_done(). After an error
+	 * (dm_multisnap_has_error(), but for -ENOSPC without dm_multisnap_drop_on_error()) it need not end.
+	 */
 	void (*commit)(struct dm_exception_store *store);
 
 	/*
 	 * The snapshots are given up: mark the store invalid on disk with @error (-errno), durably. No
-	 * commit follows. Ends in dm_multisnap_invalidate_done(). Optional: without it nothing
-	 * of the store outlives the machine.
+	 * commit follows; a commit() or an I/O of the store may still be under way. Background work
+	 * is not run any more: this goes from done() to done(). Ends in dm_multisnap_invalidate_done().
+	 * Optional: without it nothing of the store outlives the machine.
 	 */
 	void (*invalidate)(struct dm_exception_store *store, int error);
 

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Constants of the core, each with its reason.
+ */
+#ifndef MULTISNAP_LIMITS_H
+#define MULTISNAP_LIMITS_H
+
+#include "shim.h"
+
+/* The largest chunk, in bytes: what fits the kernel's int-sized I/O lengths. */
+#define MULTISNAP_MAX_CHUNK_BYTES INT_MAX
+
+/*
+ * Pending exceptions at once, for one origin: bounds memory and kcopyd jobs however many writes are
+ * in flight (module parameter pending_limit). Enough to keep an SSD's queues full.
+ */
+#define MULTISNAP_PENDING_DEFAULT 1024
+#define MULTISNAP_PENDING_MAX 65536
+
+/* Pending exceptions that are there even when memory is short: progress without any allocation. */
+#define MULTISNAP_PENDING_RESERVE 16
+
+/* Hash of pending exceptions and of tracked reads, by chunk: a few entries a bucket at the limit. */
+#define MULTISNAP_HASH_BITS 9
+
+/* Chunks remembered as fully copied: 64 KiB of memory, hits for a working set of 8192 chunks. */
+#define MULTISNAP_COPIED_BITS 13
+
+/* Bios handled in one pass of the worker: long enough to form groups, short enough for messages. */
+#define MULTISNAP_BATCH 128
+
+/*
+ * Bios that may wait for metadata at once; behind them the queue waits. Keeps the working set of the
+ * store's cache small enough that the smallest cache does not thrash.
+ */
+#define MULTISNAP_AGAIN_MAX 16
+
+#endif /* MULTISNAP_LIMITS_H */

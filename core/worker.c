@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The worker: one work item per origin. Each pass takes what has ended and what is queued, decides
+ * with the master lock held, and acts after it has dropped it.
+ *
+ * Whoever has something for the worker puts it on a list and queues the work item; queueing it while
+ * it runs makes it run again, so no wake-up is lost (H05). The workqueue has a rescuer, and nothing here
+ * allocates in a way that could wait for the I/O that is served (H40).
+ */
+#include "multisnap.h"
+
+/* Any context. */
+void multisnap_kick(struct dm_multisnap *s)
+{
+	queue_work(s->wq, &s->work);
+}
+
+void multisnap_queue_bio(struct dm_multisnap *s, struct bio *bio)
+{
+	lockdep_assert_held(&s->io_lock);
+	bio_list_add(&s->queue, bio);
+	multisnap_kick(s);
+}
+
+/* What was waiting goes before what came later. Empties @bios. */
+void multisnap_requeue(struct dm_multisnap *s, struct bio_list *bios)
+{
+	unsigned long flags;
+
+	if (bio_list_empty(bios))
+		return;
+	spin_lock_irqsave(&s->io_lock, flags);
+	bio_list_merge_head(&s->queue, bios);
+	multisnap_kick(s);
+	spin_unlock_irqrestore(&s->io_lock, flags);
+	bio_list_init(bios);
+}
+
+/* An event: what was answered "ask again" asks again. */
+void dm_multisnap_event(struct dm_multisnap *s)
+{
+	lockdep_assert_held(&s->lock);
+	WRITE_ONCE(s->event_seq, s->event_seq + 1);
+	s->nr_again = 0;
+	multisnap_requeue(s, &s->again);
+	wake_up_all(&s->wait);
+}
+EXPORT_SYMBOL_GPL(dm_multisnap_event);
+
+u64 multisnap_event_seq(struct dm_multisnap *s)
+{
+	lockdep_assert_held(&s->lock);
+	return s->event_seq;
+}
+
+void multisnap_wait_event(struct dm_multisnap *s, u64 seq)
+{
+	multisnap_kick(s);
+	wait_event(s->wait, READ_ONCE(s->event_seq) != seq || multisnap_halted(s));
+}
+
+void multisnap_fail_bio(struct dm_multisnap *s, struct bio *bio)
+{
+	lockdep_assert_held(&s->lock);
+	bio->bi_status = BLK_STS_IOERR;
+	bio_list_add(&s->actions.end, bio);
+}
+
+void multisnap_submit_bio(struct dm_multisnap *s, struct bio *bio, struct dm_dev *dev,
+			  sector_t sector)
+{
+	lockdep_assert_held(&s->lock);
+	bio_set_dev(bio, dev->bdev);
+	bio->bi_iter.bi_sector = sector;
+	bio_list_add(&s->actions.submit, bio);
+}
+
+static void init_actions(struct actions *actions)
+{
+	INIT_LIST_HEAD(&actions->ios);
+	INIT_LIST_HEAD(&actions->copies);
+	bio_list_init(&actions->submit);
+	bio_list_init(&actions->end);
+}
+
+static void take_actions(struct dm_multisnap *s, struct actions *actions)
+{
+	init_actions(actions);
+	list_splice_init(&s->actions.ios, &actions->ios);
+	list_splice_init(&s->actions.copies, &actions->copies);
+	bio_list_merge(&actions->submit, &s->actions.submit);
+	bio_list_merge(&actions->end, &s->actions.end);
+	bio_list_init(&s->actions.submit);
+	bio_list_init(&s->actions.end);
+}
+
+/* A read past the origin's end: zeroes, and what is before the end from the origin. */
+static bool zero_read(struct bio *bio)
+{
+	struct bio_track *bt = bio_track(bio);
+
+	if (!bt->zero)
+		return false;
+	zero_fill_bio(bio);
+	bio->bi_iter.bi_size = sectors_to_bytes(bt->zero_after);
+	return !bt->zero_after;
+}
+
+/* No lock. Each of these may end, in any context, before the call returns. */
+static void act(struct actions *actions)
+{
+	struct dm_multisnap_io *io, *next_io;
+	struct pending_exception *pe, *next_pe;
+	struct bio *bio;
+
+	list_for_each_entry_safe(io, next_io, &actions->ios, list) {
+		list_del(&io->list);
+		multisnap_issue_io(io);
+	}
+	list_for_each_entry_safe(pe, next_pe, &actions->copies, act_list) {
+		list_del(&pe->act_list);
+		multisnap_start_copies(pe);
+	}
+	while ((bio = bio_list_pop(&actions->submit))) {
+		if (zero_read(bio))
+			bio_endio(bio);
+		else
+			submit_bio_noacct(bio);
+	}
+	while ((bio = bio_list_pop(&actions->end)))
+		bio_endio(bio);
+}
+
+static void store_ios_ended(struct dm_multisnap *s, struct list_head *done)
+{
+	struct dm_multisnap_io *io, *next;
+
+	list_for_each_entry_safe(io, next, done, list) {
+		list_del(&io->list);
+		BUG_ON(!s->nr_store_ios);
+		s->nr_store_ios--;
+		io->done(io, io->error);
+	}
+}
+
+static void process_ended(struct dm_multisnap *s)
+{
+	struct list_head done_ios, done_copies;
+	bool tracked_event, event;
+	unsigned long flags;
+
+	INIT_LIST_HEAD(&done_ios);
+	INIT_LIST_HEAD(&done_copies);
+	spin_lock_irqsave(&s->io_lock, flags);
+	list_splice_init(&s->done_ios, &done_ios);
+	list_splice_init(&s->done_copies, &done_copies);
+	tracked_event = s->tracked_event;
+	if (tracked_event) {
+		s->tracked_event = false;
+		s->tracked_waiters = false;
+	}
+	spin_unlock_irqrestore(&s->io_lock, flags);
+
+	multisnap_copies_ended(s, &done_copies);
+	event = !list_empty(&done_ios);
+	store_ios_ended(s, &done_ios);
+	if (multisnap_try_epoch(s))
+		event = true;
+	if (event)
+		dm_multisnap_event(s);
+	if (tracked_event)
+		multisnap_requeue(s, &s->tracked_wait);
+}
+
+/* True: there is more to do at once. */
+static bool process_queue(struct dm_multisnap *s)
+{
+	struct bio_list bios;
+	unsigned long flags;
+	unsigned int n = 0;
+	bool stop = false;
+	struct bio *bio;
+
+	bio_list_init(&bios);
+	spin_lock_irqsave(&s->io_lock, flags);
+	bio_list_merge(&bios, &s->queue);
+	bio_list_init(&s->queue);
+	spin_unlock_irqrestore(&s->io_lock, flags);
+
+	while (n++ < MULTISNAP_BATCH && s->nr_again < MULTISNAP_AGAIN_MAX && !stop) {
+		bio = bio_list_pop(&bios);
+		if (!bio)
+			return false;
+		switch (bio_track(bio)->snap ? multisnap_do_snapshot_bio(s, bio) :
+					       multisnap_do_origin_bio(s, bio)) {
+		case BIO_TAKEN:
+			break;
+		case BIO_AGAIN:
+			bio_list_add(&s->again, bio);
+			s->nr_again++;
+			break;
+		case BIO_NO_PENDING:
+			bio_list_add_head(&bios, bio);
+			stop = true;
+			break;
+		}
+	}
+	if (bio_list_empty(&bios))
+		return false;
+	spin_lock_irqsave(&s->io_lock, flags);
+	bio_list_merge_head(&s->queue, &bios);
+	spin_unlock_irqrestore(&s->io_lock, flags);
+	/* Else an event, or the release of a pending exception, brings the worker back. */
+	return !stop && s->nr_again < MULTISNAP_AGAIN_MAX;
+}
+
+static bool one_pass(struct dm_multisnap *s)
+{
+	bool more;
+
+	process_ended(s);
+	multisnap_handle_error(s);
+	/* Before the queue: what has been released goes first. */
+	multisnap_advance_groups(s);
+	more = process_queue(s);
+	if (!s->stopping && !multisnap_halted(s) && multisnap_run_background(s)) {
+		dm_multisnap_event(s);
+		more |= !list_empty(&s->background);
+	}
+	multisnap_advance_groups(s);
+	WRITE_ONCE(s->pass_seq, s->pass_seq + 1);
+	wake_up_all(&s->wait);
+	return more;
+}
+
+void multisnap_work(struct work_struct *work)
+{
+	struct dm_multisnap *s = container_of(work, struct dm_multisnap, work);
+	unsigned int noio = memalloc_noio_save();
+	struct actions actions;
+
+	multisnap_lock(s);
+	if (one_pass(s))
+		multisnap_kick(s);
+	take_actions(s, &actions);
+	multisnap_unlock(s);
+	act(&actions);
+	memalloc_noio_restore(noio);
+}
+
+/* Master lock. Nothing under way that the store or the core would still have to finish. */
+bool multisnap_stopped(struct dm_multisnap *s)
+{
+	lockdep_assert_held(&s->lock);
+	return !s->nr_store_ios && !s->nr_pending && (multisnap_halted(s) || !s->closed) &&
+	       (s->giveup == GIVEUP_NO ? !(multisnap_halted(s) && dm_multisnap_drop_on_error(s)) :
+					 s->giveup == GIVEUP_DONE);
+}
