@@ -57,12 +57,12 @@ int blk_status_to_errno(blk_status_t status);
 /* ---- operations and flags ---- */
 
 enum req_op {
-	REQ_OP_READ = 0,
-	REQ_OP_WRITE = 1,
-	REQ_OP_FLUSH = 2,
-	REQ_OP_DISCARD = 3,
-	REQ_OP_SECURE_ERASE = 5,
-	REQ_OP_WRITE_ZEROES = 9,
+	REQ_OP_READ = (__force blk_opf_t)0,
+	REQ_OP_WRITE = (__force blk_opf_t)1,
+	REQ_OP_FLUSH = (__force blk_opf_t)2,
+	REQ_OP_DISCARD = (__force blk_opf_t)3,
+	REQ_OP_SECURE_ERASE = (__force blk_opf_t)5,
+	REQ_OP_WRITE_ZEROES = (__force blk_opf_t)9,
 };
 
 #define REQ_OP_BITS 8
@@ -167,6 +167,11 @@ struct bio {
 	struct sector_data *bi_data;	/* contents; NULL: carries none */
 	int __bi_remaining;		/* parts not yet completed */
 	u32 bi_state;			/* who owns it: finds double completions and use after free */
+	bool bi_disk_timed;		/* a layer has spent the service time */
+	int bi_disk_error;		/* injected */
+	struct disk *bi_disk;		/* where it waits */
+	u64 bi_disk_id;			/* of the write log */
+	u64 bi_event[6];		/* struct sim_event: its completion, to come */
 };
 
 #define bio_sectors(bio) ((bio)->bi_iter.bi_size >> SECTOR_SHIFT)
@@ -174,7 +179,7 @@ struct bio {
 
 static inline enum req_op bio_op(const struct bio *bio)
 {
-	return (enum req_op)(bio->bi_opf & REQ_OP_MASK);
+	return (__force enum req_op)(bio->bi_opf & REQ_OP_MASK);
 }
 
 static inline bool op_is_write(blk_opf_t op)
