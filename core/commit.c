@@ -32,6 +32,13 @@ void dm_multisnap_request_commit(struct dm_multisnap *s)
 }
 EXPORT_SYMBOL_GPL(dm_multisnap_request_commit);
 
+bool dm_multisnap_groups_held(struct dm_multisnap *s)
+{
+	lockdep_assert_held(&s->lock);
+	return s->hold_groups;
+}
+EXPORT_SYMBOL_GPL(dm_multisnap_groups_held);
+
 /* Does the collecting group hold changes that are to be committed? */
 static bool wants_commit(struct dm_multisnap *s)
 {

@@ -251,6 +251,12 @@ void dm_multisnap_invalidate_done(struct dm_multisnap *s, int error);
 /* Master lock. The collecting group has changes that nobody waits for: commit it too. */
 void dm_multisnap_request_commit(struct dm_multisnap *s);
 
+/*
+ * Master lock. Is the collecting group kept open (all of sync-snapshots is one commit)? Then a record that is full
+ * will not be closed: the answer is -E2BIG, not -EAGAIN.
+ */
+bool dm_multisnap_groups_held(struct dm_multisnap *s);
+
 /* Master lock. Something that -EAGAIN may have waited for has happened. */
 void dm_multisnap_event(struct dm_multisnap *s);
 
