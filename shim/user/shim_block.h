@@ -96,6 +96,7 @@ struct block_device {
 	unsigned int bd_block_size;
 	unsigned int bd_max_discard_sectors;	  /* 0: discards are refused */
 	unsigned int bd_max_write_zeroes_sectors; /* 0: refused */
+	bool bd_write_cache;	  /* flushes mean something */
 	int bd_openers;
 	struct disk *bd_simdisk;	/* a simulated disk, or */
 	struct mapped_device *bd_md;	/* a dm device */
