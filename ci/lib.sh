@@ -16,7 +16,7 @@ need() {
 	echo "installing: ${missing[*]}"
 	export DEBIAN_FRONTEND=noninteractive
 	apt-get update -qq -o DPkg::Lock::Timeout=600 || true
-	apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=600 \
+	apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=600 -o Dpkg::Use-Pty=0 \
 		"${missing[@]}" >/dev/null
 }
 
