@@ -102,8 +102,11 @@ void dm_multisnap_commit_done(struct dm_multisnap *s, int error)
 	struct group *group = s->closed;
 
 	lockdep_assert_held(&s->lock);
-	if (error)
+	if (error) {
+		/* A commit that has failed is never tried again, whatever the error. */
 		dm_multisnap_set_error(s, error);
+		multisnap_halt(s);
+	}
 	if (!s->committing)
 		return; /* abandoned meanwhile */
 	s->committing = false;

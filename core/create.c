@@ -72,11 +72,8 @@ static int create_durably(struct dm_multisnap *s, snapid_t id)
 		multisnap_lock(s);
 		r = dm_multisnap_has_error(s);
 		if (!r) {
-			/* Both before the snapshot exists for any look-up. */
+			/* Before the snapshot exists for any look-up. */
 			multisnap_forget_all_copied(s);
-			dm_multisnap_status_lock(s);
-			s->prepared = SNAPID_ORIGIN;
-			dm_multisnap_status_unlock(s);
 			r = s->ops->create_snapshot(s->store, id);
 		}
 		if (!r) {

@@ -15,6 +15,9 @@ void dm_multisnap_set_error(struct dm_multisnap *s, int error)
 {
 	if (WARN_ON(error >= 0))
 		error = -EIO;
+	/* A preserved store that is full goes on, for deletions; until another error comes. */
+	if (!(error == -ENOSPC && s->args.preserve_on_error))
+		multisnap_halt(s);
 	if (atomic_cmpxchg(&s->error, 0, error))
 		return;
 	DMERR("%s: error %d, %s", s->name, error,
@@ -36,18 +39,24 @@ bool dm_multisnap_drop_on_error(struct dm_multisnap *s)
 }
 EXPORT_SYMBOL_GPL(dm_multisnap_drop_on_error);
 
-/* Nothing may be committed any more. A preserved store that is full goes on, for deletions. */
-bool multisnap_halted(struct dm_multisnap *s)
+/* Nothing may be committed any more. There is, or is about to be, an error to go with it. Any context. */
+void multisnap_halt(struct dm_multisnap *s)
 {
-	int error = dm_multisnap_has_error(s);
-
-	return error && !(error == -ENOSPC && s->args.preserve_on_error);
+	smp_store_release(&s->halted, true);
+	multisnap_kick(s);
 }
 
-static void pass_through(struct dm_multisnap *s)
+bool multisnap_halted(struct dm_multisnap *s)
+{
+	return smp_load_acquire(&s->halted) && dm_multisnap_has_error(s);
+}
+
+/* The snapshots are given up, and what had to come before has been done. */
+void multisnap_pass_through(struct dm_multisnap *s)
 {
 	unsigned long flags;
 
+	lockdep_assert_held(&s->lock);
 	s->giveup = GIVEUP_DONE;
 	spin_lock_irqsave(&s->io_lock, flags);
 	s->passthrough = true;
@@ -88,7 +97,7 @@ static void give_up(struct dm_multisnap *s)
 			s->tracked_waiters = true;
 		spin_unlock_irqrestore(&s->io_lock, flags);
 		if (!tracked)
-			pass_through(s);
+			multisnap_pass_through(s);
 	}
 }
 
@@ -96,7 +105,7 @@ static void give_up(struct dm_multisnap *s)
 void multisnap_handle_error(struct dm_multisnap *s)
 {
 	lockdep_assert_held(&s->lock);
-	if (!dm_multisnap_has_error(s))
+	if (!s->loaded || !dm_multisnap_has_error(s))
 		return;
 	if (!s->error_seen) {
 		s->error_seen = true;

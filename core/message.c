@@ -21,9 +21,7 @@ bool multisnap_being_deleted(struct dm_multisnap *s, snapid_t id)
 /* After ENOSPC, a preserved store still takes "delete" and "settle". */
 static int error_for_delete(struct dm_multisnap *s)
 {
-	int error = dm_multisnap_has_error(s);
-
-	return error == -ENOSPC && !dm_multisnap_drop_on_error(s) ? 0 : error;
+	return multisnap_halted(s) ? dm_multisnap_has_error(s) : 0;
 }
 
 static int parse_id(struct dm_multisnap *s, const char *word, snapid_t *id)

@@ -108,10 +108,12 @@ struct dm_multisnap {
 	wait_queue_head_t wait; /* for all conditions below; woken with wake_up_all() */
 
 	atomic_t error; /* 0 or the first negative errno */
+	bool halted; /* one way; an error after which nothing may be committed */
 
 	struct mutex lock; /* the master lock */
 	bool dead; /* the origin target is gone or going */
 	bool stopping; /* no background work, and no commit for its sake, any more */
+	bool loaded; /* constructed: the worker may act on errors */
 	bool error_seen; /* the worker has acted on the error */
 	enum giveup giveup;
 	struct hlist_head pending[1 << MULTISNAP_HASH_BITS];
@@ -261,8 +263,10 @@ u64 multisnap_changes_seq(struct dm_multisnap *s);
 int multisnap_wait_durable(struct dm_multisnap *s, u64 seq); /* no lock */
 
 /* error.c */
+void multisnap_halt(struct dm_multisnap *s);
 bool multisnap_halted(struct dm_multisnap *s);
 void multisnap_handle_error(struct dm_multisnap *s); /* worker */
+void multisnap_pass_through(struct dm_multisnap *s); /* master lock */
 
 /* epoch.c */
 unsigned int multisnap_epoch_enter(struct dm_multisnap *s);

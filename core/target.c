@@ -14,7 +14,7 @@ MODULE_PARM_DESC(pending_limit, "Copies in flight or waiting for their commit, f
 void multisnap_lock(struct dm_multisnap *s)
 {
 	mutex_lock(&s->lock);
-	if (s->ops->store_lock_acquired && s->store)
+	if (s->store && s->ops->store_lock_acquired)
 		s->ops->store_lock_acquired(s->store);
 }
 
@@ -261,30 +261,37 @@ static int parse_store(struct dm_multisnap *s, struct dm_arg_set *as, char **err
 /* A store that was marked invalid is loaded as such; or refused, where the snapshots must be preserved. */
 static int check_loaded_error(struct dm_multisnap *s, char **error)
 {
-	unsigned long flags;
-
 	if (!dm_multisnap_has_error(s))
 		return 0;
 	if (s->args.preserve_on_error) {
 		*error = "The store is marked invalid";
 		return dm_multisnap_has_error(s);
 	}
-	s->error_seen = true;
-	s->giveup = GIVEUP_DONE;
-	spin_lock_irqsave(&s->io_lock, flags);
-	s->passthrough = true;
-	spin_unlock_irqrestore(&s->io_lock, flags);
+	multisnap_lock(s);
+	multisnap_pass_through(s);
+	multisnap_unlock(s);
 	return 0;
 }
 
 static void release(struct dm_multisnap *s)
 {
+	const struct multisnap_store_ops *ops = s->ops;
+	struct dm_exception_store *store;
 	struct dm_target *ti = s->ti;
 
-	if (s->store)
-		s->ops->exit_exception_store(s->store);
-	if (s->ops)
-		multisnap_put_store(s->ops);
+	/* Snapshot devices go on to take the master lock; there is no store behind it from now on. */
+	mutex_lock(&s->lock);
+	s->dead = true;
+	store = s->store;
+	s->store = NULL;
+	s->ops = NULL;
+	mutex_unlock(&s->lock);
+	if (s->wq)
+		flush_workqueue(s->wq);
+	if (store)
+		ops->exit_exception_store(store);
+	if (ops)
+		multisnap_put_store(ops);
 	free_machinery(s);
 	if (!list_empty(&s->list))
 		multisnap_unregister(s);
@@ -345,6 +352,7 @@ static int origin_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 	ti->per_io_data_size = sizeof(struct bio_track);
 	ti->private = s;
 	multisnap_lock(s);
+	s->loaded = true;
 	multisnap_refresh_unshared(s);
 	multisnap_unlock(s);
 	multisnap_set_ready(s);
@@ -410,7 +418,6 @@ static void origin_dtr(struct dm_target *ti)
 		multisnap_kick(s);
 		wait_event(s->wait, READ_ONCE(s->pass_seq) != pass);
 	}
-	flush_workqueue(s->wq);
 	release(s);
 }
 
@@ -420,6 +427,12 @@ static int format_and_sync(struct dm_multisnap *s)
 
 	if (r) {
 		DMERR("%s: the store could not be prepared: %d", s->name, r);
+		if (dm_multisnap_drop_on_error(s)) {
+			/* There are no snapshots that could be loaded as good, and nothing to mark. */
+			multisnap_lock(s);
+			multisnap_pass_through(s);
+			multisnap_unlock(s);
+		}
 		return r;
 	}
 	if (s->args.sync_snapshots) {
@@ -513,7 +526,7 @@ static int origin_map(struct dm_target *ti, struct bio *bio)
 		return DM_MAPIO_REMAPPED;
 
 	bt = bio_track(bio);
-	bt->snap = NULL;
+	memset(bt, 0, sizeof(*bt));
 	bt->chunk = chunk;
 	bio_clear_polled(bio);
 	spin_lock_irqsave(&s->io_lock, flags);

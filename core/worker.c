@@ -240,7 +240,7 @@ void multisnap_work(struct work_struct *work)
 	struct actions actions;
 
 	multisnap_lock(s);
-	if (one_pass(s))
+	if (s->store && one_pass(s))
 		multisnap_kick(s);
 	take_actions(s, &actions);
 	multisnap_unlock(s);
