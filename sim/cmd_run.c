@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * multisnap run SCRIPT...: runs scripts in the simulated kernel, transcripts on stdout.
+ */
+#include <argp.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "script.h"
+
+enum {
+	OPT_SEED = 0x100,
+	OPT_STRATEGY,
+	OPT_CHOICES,
+	OPT_TRACE_LOG,
+	OPT_VERBS,
+	OPT_SYNTAX,
+};
+
+static const struct argp_option run_options[] = {
+	{ "seed", OPT_SEED, "N", 0, "Seed of all random choices (default 1)", 0 },
+	{ "strategy", OPT_STRATEGY, "fifo|random", 0, "Who runs next, which I/O completes next (default fifo)", 0 },
+	{ "choices", OPT_CHOICES, "FILE", 0, "Take the choices from FILE, numbers in text; then fifo", 0 },
+	{ "trace-log", OPT_TRACE_LOG, NULL, 0, "The kernel log on stderr", 0 },
+	{ "syntax", OPT_SYNTAX, NULL, 0, "Check the syntax only", 0 },
+	{ "verbs", OPT_VERBS, NULL, 0, "List the verbs of the language", 0 },
+	{ NULL, 0, NULL, 0, NULL, 0 },
+};
+
+struct run_arguments {
+	struct script_options script;
+	const char *const *files;
+	int nr_files;
+	bool verbs, syntax;
+};
+
+/* Numbers separated by blanks, to the end of the file. */
+static bool read_choices(struct world_options *o, const char *path)
+{
+	FILE *f = fopen(path, "r");
+	u32 *choices = NULL;
+	size_t n = 0, max = 0;
+	unsigned int value;
+	bool ok;
+
+	if (!f)
+		return false;
+	while (fscanf(f, "%u", &value) == 1) {
+		if (n == max) {
+			max = max ? 2 * max : 1024;
+			choices = realloc(choices, max * sizeof(*choices));
+			if (!choices)
+				abort();
+		}
+		choices[n++] = value;
+	}
+	ok = feof(f) && !ferror(f);
+	fclose(f);
+	o->strategy = SIM_RECORDED;
+	o->recorded = choices;
+	o->nr_recorded = n;
+	return ok;
+}
+
+static error_t run_option(int key, char *arg, struct argp_state *state)
+{
+	struct run_arguments *a = state->input;
+
+	switch (key) {
+	case OPT_SEED:
+		if (!parse_u64(arg, &a->script.world.seed))
+			argp_error(state, "--seed %s: not a number", arg);
+		return 0;
+	case OPT_STRATEGY:
+		if (!parse_strategy(arg, &a->script.world.strategy))
+			argp_error(state, "--strategy %s: fifo or random", arg);
+		return 0;
+	case OPT_CHOICES:
+		if (!read_choices(&a->script.world, arg))
+			argp_error(state, "--choices %s: %s", arg,
+				   errno ? strerror(errno) : "not a list of numbers");
+		return 0;
+	case OPT_TRACE_LOG:
+		a->script.world.log_to_stderr = true;
+		return 0;
+	case OPT_VERBS:
+		a->verbs = true;
+		return 0;
+	case OPT_SYNTAX:
+		a->syntax = true;
+		return 0;
+	case ARGP_KEY_ARGS:
+		a->files = (const char *const *)state->argv + state->next;
+		a->nr_files = state->argc - state->next;
+		return 0;
+	case ARGP_KEY_NO_ARGS:
+		if (!a->verbs)
+			argp_error(state, "a script is missing");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static char *read_text(const char *path)
+{
+	FILE *f = strcmp(path, "-") ? fopen(path, "r") : stdin;
+	size_t size = 0, max = 4096;
+	char *text = NULL;
+
+	if (!f)
+		return NULL;
+	do {
+		max *= 2;
+		text = realloc(text, max);
+		if (!text)
+			abort();
+		size += fread(text + size, 1, max - 1 - size, f);
+	} while (size == max - 1);
+	text[size] = '\0';
+	if (ferror(f) || strlen(text) != size) {
+		errno = ferror(f) ? errno : EINVAL; /* a byte of zero: not text */
+		free(text);
+		text = NULL;
+	}
+	if (f != stdin)
+		fclose(f);
+	return text;
+}
+
+static int run_file(const struct run_arguments *a, const char *path)
+{
+	/* Commands, and their words, live as long as the program. */
+	static struct script_command *script;
+	char error[SCRIPT_ERROR_MAX];
+	char *text = read_text(path);
+
+	if (!text) {
+		sim_message("%s: %s", path, strerror(errno));
+		return SIM_EXIT_USAGE;
+	}
+	script = script_parse(path, text, error);
+	free(text);
+	if (!script) {
+		sim_message("%s", error);
+		return SIM_EXIT_USAGE;
+	}
+	return a->syntax ? SIM_EXIT_OK : script_run(&a->script, script);
+}
+
+int cmd_run(int argc, char **argv)
+{
+	static const struct argp argp = {
+		.options = run_options,
+		.parser = run_option,
+		.args_doc = "SCRIPT...",
+		.doc = "Run scripts of dmsetup commands and I/O in a simulated kernel; print the transcript."
+		       "\vThe language is described in docs/script.md. SCRIPT may be \"-\". Exit status: 0 all "
+		       "expectations came true, 1 one did not, 2 usage or syntax.",
+	};
+	struct run_arguments a = { .script.world.seed = 1 };
+	const struct script_verb *verb;
+	int status = SIM_EXIT_OK;
+
+	argp_parse(&argp, argc, argv, 0, NULL, &a);
+	for (unsigned int i = 0; a.verbs && (verb = script_verb_at(i)); i++)
+		puts(verb->usage);
+	for (int i = 0; i < a.nr_files && status == SIM_EXIT_OK; i++)
+		status = run_file(&a, a.files[i]);
+	return status;
+}

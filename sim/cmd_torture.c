@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * multisnap torture: options, many seeds, processes.
+ *
+ * Several seeds are run in child processes, one for each, as many at once as --jobs says; what they print comes
+ * out in the order of the seeds. One seed alone runs in the process itself, for debuggers.
+ */
+#include <argp.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "torture.h"
+
+enum {
+	OPT_SEED = 0x100,
+	OPT_SEEDS,
+	OPT_OPS,
+	OPT_STORE,
+	OPT_STRATEGY,
+	OPT_JOBS,
+	OPT_NO_FAULTS,
+	OPT_TWICE,
+	OPT_TRACE_LOG,
+	OPT_TIMEOUT,
+};
+
+static const struct argp_option torture_options[] = {
+	{ "seed", OPT_SEED, "N", 0, "One run with this seed (default 1)", 0 },
+	{ "seeds", OPT_SEEDS, "A..B", 0, "A run for each", 0 },
+	{ "ops", OPT_OPS, "N", 0, "Operations of a run (default 20000)", 0 },
+	{ "store", OPT_STORE, "TYPE", 0, "model or mikulas (default mikulas)", 0 },
+	{ "strategy", OPT_STRATEGY, "random|fifo", 0, "Who runs next (default: drawn from the seed)", 0 },
+	{ "jobs", OPT_JOBS, "N", 0, "Processes at once (default 1)", 0 },
+	{ "no-faults", OPT_NO_FAULTS, NULL, 0, "No I/O errors and allocation failures", 0 },
+	{ "twice", OPT_TWICE, NULL, 0, "Run each seed twice; the digests must be equal", 0 },
+	{ "timeout", OPT_TIMEOUT, "SECONDS", 0, "A run that takes longer hangs (default 300)", 0 },
+	{ "trace-log", OPT_TRACE_LOG, NULL, 0, "The kernel log on stderr", 0 },
+	{ "verbose", 'v', NULL, 0, "What is done, on stderr", 0 },
+	{ NULL, 0, NULL, 0, NULL, 0 },
+};
+
+struct torture_arguments {
+	struct torture_options torture;
+	u64 first, last;
+	unsigned int jobs, timeout;
+	bool twice;
+};
+
+static error_t torture_option(int key, char *arg, struct argp_state *state)
+{
+	struct torture_arguments *a = state->input;
+
+	switch (key) {
+	case OPT_SEED:
+		if (!parse_u64(arg, &a->first))
+			argp_error(state, "--seed %s: not a number", arg);
+		a->last = a->first;
+		return 0;
+	case OPT_SEEDS:
+		if (!parse_range(arg, &a->first, &a->last))
+			argp_error(state, "--seeds %s: not FIRST..LAST", arg);
+		return 0;
+	case OPT_OPS:
+		if (!parse_u64(arg, &a->torture.ops))
+			argp_error(state, "--ops %s: not a number", arg);
+		return 0;
+	case OPT_STORE:
+		if (strcmp(arg, "model") && strcmp(arg, "mikulas"))
+			argp_error(state, "--store %s: model or mikulas", arg);
+		a->torture.store = arg;
+		return 0;
+	case OPT_STRATEGY:
+		if (!parse_strategy(arg, &a->torture.strategy))
+			argp_error(state, "--strategy %s: random or fifo", arg);
+		a->torture.any_strategy = false;
+		return 0;
+	case OPT_JOBS:
+		if (!parse_uint(arg, &a->jobs) || !a->jobs || a->jobs > 1024)
+			argp_error(state, "--jobs %s: a number from 1 to 1024", arg);
+		return 0;
+	case OPT_TIMEOUT:
+		if (!parse_uint(arg, &a->timeout))
+			argp_error(state, "--timeout %s: not a number", arg);
+		return 0;
+	case OPT_NO_FAULTS:
+		a->torture.no_faults = true;
+		return 0;
+	case OPT_TWICE:
+		a->twice = true;
+		return 0;
+	case OPT_TRACE_LOG:
+		a->torture.trace_log = true;
+		return 0;
+	case 'v':
+		a->torture.verbose = true;
+		return 0;
+	case ARGP_KEY_ARG:
+		argp_error(state, "%s: no arguments are taken", arg);
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct torture_options *hanging;
+
+/* Only what does not end in the real world ends here; nothing else depends on the clock. */
+static void timed_out(int signal)
+{
+	static const char text[] = "a run does not end; the seed is in the next line\n";
+	char line[128];
+	int n;
+
+	(void)!write(STDOUT_FILENO, text, sizeof(text) - 1);
+	n = snprintf(line, sizeof(line), "  reproduce: multisnap torture --seed %llu --ops %llu --store %s\n",
+		     (unsigned long long)hanging->seed, (unsigned long long)hanging->ops,
+		     hanging->store);
+	(void)!write(STDOUT_FILENO, line, n);
+	_exit(SIM_EXIT_FOUND);
+}
+
+static int run_seed(const struct torture_arguments *a, u64 seed)
+{
+	struct torture_options o = a->torture;
+	char first[2048], second[2048];
+	int status;
+
+	o.seed = seed;
+	hanging = &o;
+	if (a->timeout) {
+		signal(SIGALRM, timed_out);
+		alarm(a->timeout);
+	}
+	status = torture_run(&o, first, sizeof(first));
+	if (status == SIM_EXIT_OK && a->twice) {
+		status = torture_run(&o, second, sizeof(second));
+		if (status == SIM_EXIT_OK && strcmp(first, second)) {
+			printf("seed %llu: two equal runs differ:\n  %s\n  %s\n",
+			       (unsigned long long)seed, first, second);
+			return SIM_EXIT_FOUND;
+		}
+	}
+	alarm(0);
+	progress_clear();
+	if (status == SIM_EXIT_OK)
+		puts(first);
+	return status;
+}
+
+/* ---- many seeds ---- */
+
+struct job {
+	pid_t pid;	/* 0: none */
+	FILE *out;
+	bool ended;
+	int status;
+};
+
+static void start_job(const struct torture_arguments *a, struct job *job, u64 seed)
+{
+	job->out = tmpfile();
+	if (!job->out)
+		abort();
+	fflush(NULL);
+	job->ended = false;
+	job->pid = fork();
+	if (job->pid < 0)
+		abort();
+	if (!job->pid) {
+		dup2(fileno(job->out), STDOUT_FILENO);
+		job->status = run_seed(a, seed);
+		fflush(NULL);
+		_exit(job->status);
+	}
+}
+
+static void wait_any(struct job *jobs, unsigned int n)
+{
+	int status;
+	pid_t pid = wait(&status);
+
+	for (unsigned int i = 0; i < n; i++) {
+		if (jobs[i].pid != pid)
+			continue;
+		jobs[i].ended = true;
+		jobs[i].status = WIFEXITED(status) ? WEXITSTATUS(status) : SIM_EXIT_FOUND;
+		if (!WIFEXITED(status))
+			dprintf(fileno(jobs[i].out), "a run ended by signal %d\n", WTERMSIG(status));
+	}
+}
+
+static void print_job(struct job *job)
+{
+	char text[4096];
+	size_t n;
+
+	rewind(job->out);
+	while ((n = fread(text, 1, sizeof(text), job->out)))
+		fwrite(text, 1, n, stdout);
+	fclose(job->out);
+	fflush(stdout);
+	memset(job, 0, sizeof(*job));
+}
+
+/* A ring of jobs: seeds [printed, started) have begun and are not printed yet. */
+static int run_seeds(const struct torture_arguments *a)
+{
+	struct job *jobs = calloc(a->jobs, sizeof(*jobs));
+	u64 started = a->first, printed = a->first, failed = 0;
+
+	if (!jobs)
+		abort();
+	while (printed <= a->last) {
+		struct job *next = &jobs[printed % a->jobs];
+
+		if (started <= a->last && started - printed < a->jobs) {
+			start_job(a, &jobs[started % a->jobs], started);
+			started++;
+			continue;
+		}
+		if (!next->ended) {
+			wait_any(jobs, a->jobs);
+			continue;
+		}
+		if (next->status) {
+			printf("seed %llu: FOUND\n", (unsigned long long)printed);
+			failed++;
+		}
+		print_job(next);
+		printed++;
+	}
+	free(jobs);
+	printf("%llu runs, %llu with findings\n", (unsigned long long)(a->last - a->first + 1),
+	       (unsigned long long)failed);
+	return failed ? SIM_EXIT_FOUND : SIM_EXIT_OK;
+}
+
+int cmd_torture(int argc, char **argv)
+{
+	static const struct argp argp = {
+		.options = torture_options,
+		.parser = torture_option,
+		.doc = "Random operations of every kind, with faults, from several threads, all results compared "
+		       "with what they must be."
+		       "\vA run is a function of its options. A finding is reported with the command that "
+		       "reproduces it. Exit status: 0 no finding, 1 a finding, 2 usage.",
+	};
+	struct torture_arguments a = {
+		.torture = { .ops = 20000, .store = "mikulas", .any_strategy = true },
+		.first = 1,
+		.last = 1,
+		.jobs = 1,
+		.timeout = 300,
+	};
+
+	argp_parse(&argp, argc, argv, 0, NULL, &a);
+	return a.first == a.last ? run_seed(&a, a.first) : run_seeds(&a);
+}

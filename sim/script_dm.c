@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The verb dmsetup: what the tool of that name does with the kernel, and what it prints.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "script.h"
+
+/* Thousands of snapids fit. */
+#define STATUS_SIZE (1 << 20)
+
+static void print_status(struct script_thread *t, const struct script_command *c,
+			 status_type_t type)
+{
+	char *raw = malloc(STATUS_SIZE), *named = malloc(2 * STATUS_SIZE);
+	int r;
+
+	if (!raw || !named)
+		abort();
+	r = dmctl_status(c->args.name, type, raw, STATUS_SIZE);
+	if (!r) {
+		size_t n = strlen(raw);
+
+		while (n && raw[n - 1] == '\n')
+			raw[--n] = '\0';
+		world_names(raw, named, 2 * STATUS_SIZE);
+		if (*named)
+			script_print(t, "%s", named);
+	}
+	free(named);
+	free(raw);
+	script_result(t, c, r, NULL);
+}
+
+/* The three lines of `dmsetup info` that say something about the device itself. */
+static void print_info(struct script_thread *t, const struct script_command *c)
+{
+	if (!dmctl_exists(c->args.name)) {
+		script_result(t, c, -ENXIO, NULL);
+		return;
+	}
+	script_print(t, "Name:              %s", c->args.name);
+	script_print(t, "State:             %s",
+		     dmctl_suspended(c->args.name) ? "SUSPENDED" : "ACTIVE");
+	script_print(t, "Event number:      %llu",
+		     (unsigned long long)dmctl_event_count(c->args.name));
+	script_result(t, c, 0, NULL);
+}
+
+void script_dmsetup(struct script_thread *t, const struct script_command *c)
+{
+	const char *name = c->args.name, *sub = c->args.sub, *error = NULL;
+	char detail[256];
+	int r;
+
+	if (!strcmp(sub, "status")) {
+		print_status(t, c, STATUSTYPE_INFO);
+		return;
+	}
+	if (!strcmp(sub, "table")) {
+		print_status(t, c, STATUSTYPE_TABLE);
+		return;
+	}
+	if (!strcmp(sub, "info")) {
+		print_info(t, c);
+		return;
+	}
+	if (!strcmp(sub, "create"))
+		r = c->args.text ? world_device_create(name, c->args.text, &error) :
+				   world_device_create_empty(name);
+	else if (!strcmp(sub, "clear"))
+		r = dmctl_clear(name);
+	else if (!strcmp(sub, "suspend"))
+		r = dmctl_suspend(name, c->args.flags & (DMCTL_NOFLUSH | DMCTL_NOLOCKFS));
+	else if (!strcmp(sub, "resume"))
+		r = dmctl_resume(name);
+	else if (!strcmp(sub, "remove"))
+		r = world_device_remove(name);
+	else if (!strcmp(sub, "message"))
+		r = dmctl_message(name, c->args.text);
+	else
+		r = world_device_load(name, c->args.text, &error);
+	snprintf(detail, sizeof(detail), "(%s)", error ? error : "");
+	script_result(t, c, r, error ? detail : NULL);
+}

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Lexer of the script language: text into lines of words.
+ *
+ * As in a shell, but smaller: blanks separate words, "..." and '...' quote (in "..." a backslash
+ * escapes ", \ and, as \n, a new line), # begins a comment where a word could begin, a backslash at the end of
+ * a line continues it. There are no variables and no expansions.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "script.h"
+
+struct lexer {
+	const char *file;
+	const char *at;
+	unsigned int line;
+	char *error;
+	size_t error_size;
+};
+
+static void *must(void *p)
+{
+	if (!p)
+		abort();
+	return p;
+}
+
+static bool lex_error(struct lexer *lx, const char *why)
+{
+	snprintf(lx->error, lx->error_size, "%s:%u: %s", lx->file, lx->line, why);
+	return false;
+}
+
+static bool continued(const struct lexer *lx)
+{
+	return lx->at[0] == '\\' && lx->at[1] == '\n';
+}
+
+static void skip_blanks(struct lexer *lx)
+{
+	for (;;) {
+		if (*lx->at == ' ' || *lx->at == '\t' || *lx->at == '\r') {
+			lx->at++;
+		} else if (continued(lx)) {
+			lx->at += 2;
+			lx->line++;
+		} else {
+			return;
+		}
+	}
+}
+
+/* One quoted part, the opening quote still ahead; appends to @out. */
+static bool lex_quoted(struct lexer *lx, FILE *out)
+{
+	char quote = *lx->at++;
+
+	for (; *lx->at != quote; lx->at++) {
+		char ch = *lx->at;
+
+		if (!ch)
+			return lex_error(lx, "a quote is not closed");
+		if (ch == '\n')
+			lx->line++;
+		if (ch == '\\' && quote == '"') {
+			ch = *++lx->at;
+			if (ch == 'n')
+				ch = '\n';
+			else if (ch != '"' && ch != '\\')
+				return lex_error(lx, "in quotes a backslash escapes \" \\ and n only");
+		}
+		fputc(ch, out);
+	}
+	lx->at++;
+	return true;
+}
+
+static bool lex_word(struct lexer *lx, char **word)
+{
+	size_t size;
+	FILE *out = must(open_memstream(word, &size));
+	bool ok = true;
+
+	while (ok && *lx->at && !strchr(" \t\r\n", *lx->at) && !continued(lx)) {
+		if (*lx->at == '"' || *lx->at == '\'')
+			ok = lex_quoted(lx, out);
+		else
+			fputc(*lx->at++, out);
+	}
+	fclose(out);
+	return ok;
+}
+
+static bool lex_line(struct lexer *lx, struct script_line *line)
+{
+	const char *first, *end;
+
+	skip_blanks(lx);
+	line->number = lx->line;
+	first = end = lx->at;
+	while (*lx->at && *lx->at != '\n' && *lx->at != '#') {
+		char *word;
+
+		if (!lex_word(lx, &word))
+			return false;
+		line->words = must(realloc(line->words, (line->nr_words + 1) * sizeof(char *)));
+		line->words[line->nr_words++] = word;
+		end = lx->at;
+		skip_blanks(lx);
+	}
+	line->text = must(strndup(first, end - first));
+	if (*lx->at == '#')
+		lx->at += strcspn(lx->at, "\n");
+	if (*lx->at == '\n') {
+		lx->at++;
+		lx->line++;
+	}
+	return true;
+}
+
+struct script_line *script_lex(const char *file, const char *text, char *error, size_t size)
+{
+	struct lexer lx = {
+		.file = file, .at = text, .line = 1, .error = error, .error_size = size
+	};
+	struct script_line *first = NULL, **end = &first;
+
+	do {
+		struct script_line *line = must(calloc(1, sizeof(*line)));
+
+		if (!lex_line(&lx, line))
+			return NULL;
+		*end = line;
+		end = &line->next;
+	} while (*lx.at);
+	return first;
+}

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Torture: random operations of every kind, with faults, from several threads, judged by the oracle.
+ *
+ * Objective: whatever an administrator, applications and failing disks do at the same time, I1, I2 and
+ * I5 to I8 of the design hold. Method: one world per seed. All that is random comes from the seed: first the
+ * configuration (sizes, store, policy, faults, ...), then each operation. Threads issue batches of
+ * bios; thread 0 also manages: it creates, deletes, suspends, removes, reloads, breaks and repairs.
+ * Each bio is told to the oracle when it is issued and when it ends.
+ *
+ *   torture.c        configuration, world, threads, the end of a run
+ *   torture_io.c     batches of bios, and what their results may be
+ *   torture_admin.c  status, messages, suspend, snapshot devices
+ *   torture_load.c   load, remove, reload, repair of the origin target
+ *   cmd_torture.c    options, many seeds, processes
+ */
+#ifndef SIM_TORTURE_H
+#define SIM_TORTURE_H
+
+#include "oracle.h"
+#include "sim.h"
+#include "world.h"
+
+#define TORTURE_SLOTS 8		/* snapshot devices at once */
+#define TORTURE_BATCH 24	/* bios of one thread at once, at most */
+#define TORTURE_IDS 64		/* snapshots at once, at most */
+#define TORTURE_THREADS 8
+
+/* What was done, for the summary. */
+enum torture_count {
+	TC_READ,
+	TC_WRITE,
+	TC_CHUNK_WRITE,	/* of them, those of whole chunks */
+	TC_FUA,
+	TC_DISCARD,
+	TC_ZERO,
+	TC_FLUSH,
+	TC_SNAP_READ,
+	TC_SNAP_WRITE,
+	TC_EIO,		/* I/O that ended with an error, as it may */
+	TC_CREATE,
+	TC_SUBSNAP,
+	TC_DELETE,
+	TC_SETTLE,
+	TC_SUSPEND,
+	TC_DEVICE,	/* snapshot devices made */
+	TC_RELOAD,
+	TC_SYNC,	/* of them, with sync-snapshots */
+	TC_REPAIR,	/* reloads after an error */
+	TC_REFUSED,	/* admin operations that must be refused, and were */
+	TC_VERIFY,	/* whole devices read back */
+	TC_FAULT,	/* faults armed */
+	TC_ENOSPC,	/* stores that filled */
+	TC_GIVEN_UP,	/* snapshots given up */
+	TC_NR,
+};
+extern const char *const torture_count_names[TC_NR];
+
+struct torture_options {
+	u64 seed;
+	u64 ops;
+	const char *store;
+	enum sim_strategy strategy;
+	bool any_strategy;	/* drawn from the seed */
+	bool no_faults;
+	bool trace_log;
+	bool verbose;		/* each operation on stderr */
+};
+
+/* Drawn from the seed. */
+struct torture_config {
+	unsigned int chunk_sectors;
+	sector_t origin_sectors, store_sectors;
+	unsigned int origin_block, store_block;	/* bytes */
+	enum disk_model origin_model, store_model;
+	enum sim_strategy strategy;
+	unsigned int threads;
+	unsigned int pending_limit;		/* 0: the default */
+	u64 cache_threshold, cache_limit;	/* 0: not in the table */
+	bool small_store;
+	bool disk_faults, alloc_faults;
+};
+
+/* A multisnap-snap device. */
+struct torture_slot {
+	char name[16];
+	bool exists;
+	bool closing;		/* takes no new I/O */
+	bool doomed;		/* its I/O may fail: a delete or a removal of the origin is under way */
+	bool dead;		/* its I/O must fail */
+	unsigned int users;
+	snapid_t id;
+	sector_t sectors;
+	struct oracle_device *device;	/* NULL: nothing to be compared with */
+};
+
+struct torture_status {
+	int error;
+	snapid_t prepared;	/* SNAPID_ORIGIN: none */
+	u64 total, allocated, metadata;
+	unsigned int nr;
+	snapid_t ids[TORTURE_IDS];
+};
+
+struct torture {
+	const struct torture_options *options;
+	struct torture_config config;
+	u64 rng;
+	u64 ops_done;
+	u64 last_op_ns;
+	struct oracle *oracle;
+	struct world_disk *origin, *store;
+	unsigned int align;		/* sectors */
+	wait_queue_head_t wait;		/* users of devices leave */
+
+	/* The origin target. */
+	bool loaded, preserve;
+	bool origin_closing;
+	unsigned int origin_users;
+	sector_t origin_len;		/* of the table */
+	int known_error;		/* last seen in a status since the load */
+	bool faults_armed;
+	snapid_t prepared, prepared_master;
+	u64 first_given;		/* first-level numbers below this were given */
+	bool mark_refused;		/* the log said so */
+
+	struct torture_slot slots[TORTURE_SLOTS];
+	u64 digest;
+	u64 counts[TC_NR];
+};
+
+/* torture.c */
+int torture_run(const struct torture_options *options, char *summary, size_t size);
+u64 torture_random(struct torture *t, u64 n);		/* below n */
+bool torture_chance(struct torture *t, unsigned int percent);
+void torture_mix(struct torture *t, u64 value);		/* into the digest */
+void torture_say(struct torture *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Prints the finding and the line that reproduces it; exits. */
+void torture_found(struct torture *t, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3), noreturn));
+/* Injected errors of both disks, so far. */
+u64 torture_errors(struct torture *t);
+
+/* torture_io.c */
+void torture_io_batch(struct torture *t);
+void torture_verify_device(struct torture *t, struct torture_slot *slot); /* NULL: the origin */
+
+/* torture_admin.c */
+/* False: the origin target is not there. Judges the format, and remembers the error shown. */
+bool torture_get_status(struct torture *t, struct torture_status *st);
+/* May an operation have failed? An injected error struck since, or the machinery is in error. */
+bool torture_excused(struct torture *t, u64 errors_before);
+void torture_admin(struct torture *t);
+void torture_slot_create(struct torture *t);
+void torture_slot_remove(struct torture *t, struct torture_slot *slot);
+void torture_delete_all(struct torture *t);
+void torture_suspend_resume(struct torture *t);
+void torture_settle(struct torture *t);
+/* The snapshot is gone: the oracle forgets it, and its devices must fail. */
+void torture_forget(struct torture *t, snapid_t id);
+void torture_disarm(struct torture *t);
+
+/* torture_status.c */
+int torture_print_id(char *buf, size_t size, snapid_t id);
+bool torture_parse_id(const char *text, snapid_t *id);
+bool torture_has_id(const struct torture_status *st, snapid_t id);
+/* The snapshots of the status are those of the oracle, else it is a finding; @when for the message. */
+void torture_compare_ids(struct torture *t, const struct torture_status *st, const char *when);
+/* The master of @id, SNAPID_ORIGIN for a snapshot of the origin. */
+snapid_t torture_master(snapid_t id);
+
+/* torture_load.c */
+void torture_load(struct torture *t);
+void torture_reload(struct torture *t);
+void torture_remove_origin(struct torture *t);
+void torture_refused_load(struct torture *t);
+/* The fork of what is prepared, around a postsuspend. */
+struct oracle_device *torture_fork_begin(struct torture *t);
+void torture_fork_end(struct torture *t, struct oracle_device *device, bool created);
+
+#endif /* SIM_TORTURE_H */

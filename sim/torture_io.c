@@ -1,0 +1,339 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Bios of the torture: batches, and what their results may be.
+ *
+ * Contents are the oracle's business. Whether an error may be is decided here:
+ * - an injected error struck while the bio was in flight: anything may fail,
+ * - its snapshot is being deleted, or the origin target removed, or the status shows an error: EIO as the policy in
+ *   force has it,
+ * - otherwise none; and where EIO is due, success is a finding too.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "torture.h"
+
+struct torture_batch {
+	struct torture *t;
+	unsigned int left;
+	struct completion done;
+};
+
+struct torture_io {
+	struct torture_batch *batch;
+	struct torture_slot *slot;	/* NULL: the origin */
+	struct oracle_io told;
+	bool is_told;
+	enum oracle_op op;
+	bool flush;			/* empty */
+	blk_opf_t opf;
+	sector_t sector;
+	u32 sectors;
+	u32 write_no;
+	tag_t *tags;
+	bool must_fail;			/* EIO is due: known when it was issued */
+	u64 errors_before;
+	int error;
+};
+
+static const char *target_name(const struct torture_io *io)
+{
+	return io->slot ? io->slot->name : "origin";
+}
+
+static const char *op_name(const struct torture_io *io)
+{
+	static const char *const names[] = {
+		[ORACLE_READ] = "read",
+		[ORACLE_WRITE] = "write",
+		[ORACLE_ZERO] = "write-zeroes",
+		[ORACLE_DISCARD] = "discard",
+	};
+
+	return io->flush ? "flush" : names[io->op];
+}
+
+/* ---- the end of a bio ---- */
+
+/* Interrupt context. */
+static void io_ended(struct bio *bio)
+{
+	struct torture_io *io = bio->bi_private;
+	struct torture *t = io->batch->t;
+	struct oracle_mismatch m;
+	char text[512];
+
+	io->error = blk_status_to_errno(bio->bi_status);
+	bio_put(bio);
+	if (io->is_told && oracle_end(t->oracle, &io->told, io->error, io->tags, &m)) {
+		oracle_format(t->oracle, &m, text, sizeof(text));
+		torture_found(t, "%s: %s of %u sectors at %llu: %s", target_name(io), op_name(io),
+			      io->sectors, (unsigned long long)io->sector, text);
+	}
+	if (!--io->batch->left)
+		complete(&io->batch->done);
+}
+
+static bool error_is_policy(struct torture *t, const struct torture_io *io)
+{
+	struct torture_status st;
+
+	if (io->slot && (io->slot->doomed || io->slot->dead))
+		return true;
+	if (!torture_get_status(t, &st) || !st.error)
+		return false;
+	return io->slot || (t->preserve && (io->op != ORACLE_READ));
+}
+
+/* In the thread, after the batch has ended. */
+static void judge_error(struct torture *t, const struct torture_io *io)
+{
+	torture_mix(t, (u64)io->op << 32 | io->sectors);
+	torture_mix(t, io->sector);
+	torture_mix(t, -io->error);
+	if (io->tags)
+		torture_mix(t, io->tags[0]);
+	if (!io->error) {
+		if (io->must_fail)
+			torture_found(t, "%s: %s at %llu succeeded, EIO was due", target_name(io),
+				      op_name(io), (unsigned long long)io->sector);
+		return;
+	}
+	t->counts[TC_EIO]++;
+	if (io->error != -EIO)
+		torture_found(t, "%s: %s at %llu failed with %s, not EIO", target_name(io), op_name(io),
+			      (unsigned long long)io->sector, errno_name(io->error));
+	if (io->must_fail || torture_errors(t) != io->errors_before)
+		return;
+	if (!error_is_policy(t, io))
+		torture_found(t, "%s: %s of %u sectors at %llu failed without a reason",
+			      target_name(io), op_name(io), io->sectors,
+			      (unsigned long long)io->sector);
+}
+
+/* ---- the beginning ---- */
+
+static void begin(struct torture *t, struct torture_batch *batch, struct torture_io *io)
+{
+	struct oracle_device *device;
+	struct block_device *bdev = disk_bdev(io->slot ? io->slot->name : "ms");
+	struct bio *bio;
+
+	device = io->slot ? io->slot->device : oracle_device(t->oracle, SNAPID_ORIGIN);
+	io->batch = batch;
+	io->errors_before = torture_errors(t);
+	io->must_fail = io->slot ? io->slot->dead || t->known_error :
+				   t->preserve && t->known_error && io->op != ORACLE_READ && !io->flush;
+	io->is_told = device && !io->flush;
+	if (io->is_told)
+		oracle_begin(t->oracle, &io->told, device, io->op, io->sector, io->sectors,
+			     io->write_no);
+	bio = sim_bio_alloc(bdev, io->opf, io->sector, io->sectors, io->tags);
+	bio->bi_end_io = io_ended;
+	bio->bi_private = io;
+	submit_bio(bio);
+}
+
+static void count_io(struct torture *t, const struct torture_io *io)
+{
+	static const enum torture_count counts[] = {
+		[ORACLE_READ] = TC_READ,
+		[ORACLE_WRITE] = TC_WRITE,
+		[ORACLE_ZERO] = TC_ZERO,
+		[ORACLE_DISCARD] = TC_DISCARD,
+	};
+	bool aligned = !(io->sector % t->config.chunk_sectors) &&
+		       !(io->sectors % t->config.chunk_sectors);
+
+	if (io->flush)
+		t->counts[TC_FLUSH]++;
+	else if (io->slot)
+		t->counts[io->op == ORACLE_READ ? TC_SNAP_READ : TC_SNAP_WRITE]++;
+	else
+		t->counts[counts[io->op]]++;
+	if (!io->flush && io->op == ORACLE_WRITE && aligned)
+		t->counts[TC_CHUNK_WRITE]++;
+	if (io->opf & REQ_FUA)
+		t->counts[TC_FUA]++;
+}
+
+/* Issues @n bios at once, waits for all, judges. */
+static void run_batch(struct torture *t, struct torture_io *ios, unsigned int n)
+{
+	struct torture_batch batch = { .t = t, .left = n };
+
+	init_completion(&batch.done);
+	for (unsigned int i = 0; i < n; i++) {
+		count_io(t, &ios[i]);
+		begin(t, &batch, &ios[i]);
+	}
+	wait_for_completion(&batch.done);
+	for (unsigned int i = 0; i < n; i++) {
+		judge_error(t, &ios[i]);
+		free(ios[i].tags);
+	}
+}
+
+/* ---- what to do ---- */
+
+/* A range inside of @limit sectors, of any size and alignment; often small, often whole chunks. */
+static void draw_range(struct torture *t, struct torture_io *io, sector_t limit)
+{
+	unsigned int chunk = t->config.chunk_sectors, align = t->align;
+	sector_t from = 0, span = limit;
+	u64 n;
+
+	if (torture_chance(t, 50)) /* where all threads meet */
+		span = limit < 4 * chunk ? limit : 4 * chunk;
+	else if (torture_chance(t, 20)) /* the end, perhaps past the origin's */
+		from = limit - (limit < 3 * chunk ? limit : 3 * chunk);
+	from -= from % align;
+	span -= from < span ? from : 0;
+	switch (torture_random(t, 4)) {
+	case 0:
+		n = align;
+		break;
+	case 1:
+		n = align * (1 + torture_random(t, chunk / align));
+		break;
+	case 2: /* whole chunks */
+		n = chunk * (1 + torture_random(t, 2));
+		break;
+	default:
+		n = align * (1 + torture_random(t, 4 * chunk / align));
+		break;
+	}
+	io->sector = from + torture_random(t, span);
+	io->sector -= io->sector % (n % chunk ? align : chunk);
+	if (io->sector + n > limit)
+		n = limit - io->sector;
+	io->sectors = n;
+}
+
+static void draw_op(struct torture *t, struct torture_io *io)
+{
+	unsigned int p = torture_random(t, 100);
+
+	io->op = ORACLE_READ;
+	io->opf = REQ_OP_READ;
+	if (p < 4) {
+		io->flush = true;
+		io->opf = REQ_OP_WRITE | REQ_PREFLUSH;
+	} else if (p < 50) {
+		io->op = ORACLE_WRITE;
+		io->opf = REQ_OP_WRITE;
+		if (torture_chance(t, 10))
+			io->opf |= REQ_FUA;
+		if (torture_chance(t, 5))
+			io->opf |= REQ_PREFLUSH;
+	} else if (p < 54 && !io->slot) {
+		io->op = ORACLE_DISCARD;
+		io->opf = REQ_OP_DISCARD;
+	} else if (p < 58 && !io->slot) {
+		io->op = ORACLE_ZERO;
+		io->opf = REQ_OP_WRITE_ZEROES;
+	}
+}
+
+static void fill_io(struct torture *t, struct torture_io *io, sector_t limit)
+{
+	draw_op(t, io);
+	if (io->flush)
+		return;
+	draw_range(t, io, limit);
+	if (io->op != ORACLE_READ && io->op != ORACLE_WRITE)
+		return;
+	io->tags = malloc(io->sectors * sizeof(tag_t));
+	if (!io->tags)
+		abort();
+	if (io->op == ORACLE_WRITE) {
+		io->write_no = oracle_write_no(t->oracle);
+		oracle_fill(io->write_no, io->sector, io->sectors, io->tags);
+	}
+}
+
+/* A device that takes I/O: *slot NULL is the origin. False: there is none just now. */
+static bool pick_device(struct torture *t, struct torture_slot **slot)
+{
+	unsigned int first = torture_random(t, TORTURE_SLOTS);
+
+	*slot = NULL;
+	if (t->loaded && !t->origin_closing && torture_chance(t, 55))
+		return true;
+	for (unsigned int i = 0; i < TORTURE_SLOTS; i++) {
+		struct torture_slot *s = &t->slots[(first + i) % TORTURE_SLOTS];
+
+		if (s->exists && !s->closing) {
+			*slot = s;
+			return true;
+		}
+	}
+	return t->loaded && !t->origin_closing;
+}
+
+static void get_device(struct torture *t, struct torture_slot *slot)
+{
+	if (slot)
+		slot->users++;
+	else
+		t->origin_users++;
+}
+
+static void put_device(struct torture *t, struct torture_slot *slot)
+{
+	unsigned int left = slot ? --slot->users : --t->origin_users;
+
+	if (!left)
+		wake_up_all(&t->wait);
+}
+
+void torture_io_batch(struct torture *t)
+{
+	struct torture_io ios[TORTURE_BATCH];
+	struct torture_slot *slot;
+	unsigned int n = 1;
+
+	if (!pick_device(t, &slot)) {
+		sim_yield();
+		return;
+	}
+	if (torture_chance(t, 15))
+		n += torture_random(t, TORTURE_BATCH - 1);
+	get_device(t, slot);
+	memset(ios, 0, n * sizeof(ios[0]));
+	for (unsigned int i = 0; i < n; i++) {
+		ios[i].slot = slot;
+		fill_io(t, &ios[i], slot ? slot->sectors : t->origin_len);
+	}
+	run_batch(t, ios, n);
+	t->ops_done += n - 1;
+	put_device(t, slot);
+}
+
+/* Reads all of it, whatever else goes on. */
+void torture_verify_device(struct torture *t, struct torture_slot *slot)
+{
+	sector_t limit = slot ? slot->sectors : t->origin_len, at = 0;
+	struct torture_io ios[TORTURE_BATCH];
+	unsigned int n;
+
+	t->counts[TC_VERIFY]++;
+	get_device(t, slot);
+	while (at < limit) {
+		memset(ios, 0, sizeof(ios));
+		for (n = 0; n < TORTURE_BATCH && at < limit; n++) {
+			ios[n].slot = slot;
+			ios[n].op = ORACLE_READ;
+			ios[n].opf = REQ_OP_READ;
+			ios[n].sector = at;
+			ios[n].sectors = limit - at < 64 ? limit - at : 64;
+			ios[n].tags = malloc(ios[n].sectors * sizeof(tag_t));
+			if (!ios[n].tags)
+				abort();
+			at += ios[n].sectors;
+		}
+		run_batch(t, ios, n);
+	}
+	put_device(t, slot);
+}
