@@ -71,6 +71,7 @@ static int archive_start(struct input *in)
 	archive_read_support_filter_xz(in->archive);
 	archive_read_support_filter_zstd(in->archive);
 	archive_read_support_format_raw(in->archive);
+	archive_read_support_format_empty(in->archive);
 	r = archive_read_open_fd(in->archive, in->fd, ARCHIVE_BLOCK);
 	if (r == ARCHIVE_OK)
 		r = archive_read_next_header(in->archive, &entry);

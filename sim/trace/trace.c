@@ -311,7 +311,9 @@ static int at_trace_end(struct trace *trace)
 	const struct trace_stats *stats = &trace->stats;
 
 	count_bytes_read(trace);
-	if (stats->bad > 1 && !trace->looking && stats->bad > max_bad(trace) * stats->records)
+	if (trace->looking || stats->bad <= max_bad(trace) * stats->records)
+		return 0;
+	if (stats->bad > 1 || stats->bad == stats->records)
 		return trace_fail(trace, "%s: %llu of %llu records are bad, more than %g %%: is this %s? (see --format, --max-bad)",
 				  input_path(trace->files[0].in), (unsigned long long)stats->bad,
 				  (unsigned long long)stats->records, max_bad(trace) * 100, trace->ops->name);

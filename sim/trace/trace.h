@@ -43,8 +43,8 @@ struct trace_options {
 	const char *time_unit;	/* "ms", "us", "ns", "s" where the format leaves it open; NULL: the format's habit */
 	/*
 	 * Give up when more than this share of the records is bad. 0: the default, 0.05; negative: none may be
-	 * bad; 1: all may. Judged once there are 100 records, and at the end (where one bad record is never too many,
-	 * unless max_bad is negative).
+	 * bad; 1: all may. Judged once there are 100 records, and at the end (where one bad record among good ones is
+	 * never too many, unless max_bad is negative).
 	 */
 	double max_bad;
 	void (*bad)(void *context, const char *file, uint64_t position, const char *why); /* each bad record; may be NULL */
