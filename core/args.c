@@ -13,7 +13,10 @@ int dm_multisnap_parse_uint64(const char *word, u64 *value)
 
 	if (!*word)
 		return -EINVAL;
-	/* All characters are looked at first: "99999999999999999999x" is malformed, not too large. */
+	/*
+	 * All characters are looked at first: "99999999999999999999x" is malformed, not too
+	 * large.
+	 */
 	for (const char *p = word; *p; p++)
 		if (*p < '0' || *p > '9')
 			return -EINVAL;
@@ -92,9 +95,8 @@ EXPORT_SYMBOL_GPL(dm_multisnap_get_argcount);
 
 int multisnap_parse_chunk_size(struct multisnap_args *args, struct dm_arg_set *as, char **error)
 {
-	static char what[] = "Invalid chunk size";
 	u64 sectors;
-	int r = dm_multisnap_get_uint64(as, &sectors, what, error);
+	int r = dm_multisnap_get_uint64(as, &sectors, "Invalid chunk size", error);
 
 	if (r)
 		return r;

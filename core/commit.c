@@ -3,9 +3,9 @@
  * Commit, in groups.
  *
  * One group collects while the one before it commits. The collecting group closes when no group is
- * closed, at the end of a pass of the worker; it commits when its own copies have ended; groups become
- * durable in order. So groups grow under load by themselves, a lone write is not delayed, and no commit
- * waits for copies that were submitted after its group closed (H06).
+ * closed, at the end of a pass of the worker; it commits when its own copies have ended; groups
+ * become durable in order. So groups grow under load by themselves, a lone write is not delayed,
+ * and no commit waits for copies that were submitted after its group closed (H06).
  */
 #include "multisnap.h"
 
@@ -121,7 +121,10 @@ void dm_multisnap_commit_done(struct dm_multisnap *s, int error)
 }
 EXPORT_SYMBOL_GPL(dm_multisnap_commit_done);
 
-/* After an error: nothing is committed any more; what has been copied is let go, the rest when it ends. */
+/*
+ * After an error: nothing is committed any more; what has been copied is let go, the rest when it
+ * ends.
+ */
 void multisnap_abandon_groups(struct dm_multisnap *s)
 {
 	lockdep_assert_held(&s->lock);

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Chunks remembered as fully copied: no snapshot shares them with the origin any more, so map may send
- * a write without asking anybody.
+ * Chunks remembered as fully copied: no snapshot shares them with the origin any more, so map may
+ * send a write without asking anybody.
  *
- * A direct-mapped table, so that forgetting is always allowed and memory is fixed. A chunk is remembered by the
- * worker when it lets a write through, and forgotten when a copy of it starts; everything is forgotten
- * when a snapshot is created (then the origin is quiet). Deleting a snapshot shares nothing anew.
+ * A direct-mapped table, so that forgetting is always allowed and memory is fixed. A chunk is
+ * remembered by the worker when it lets a write through, and forgotten when a copy of it starts;
+ * everything is forgotten when a snapshot is created (then the origin is quiet). Deleting a
+ * snapshot shares nothing anew.
  */
 #include "multisnap.h"
 

@@ -94,7 +94,10 @@ void multisnap_start_copies(struct pending_exception *pe)
 	struct bio *full_bio = pe->full_bio;
 	sector_t full_sector = block_to_sector(s->geometry, pe->dests[0].block);
 	bool copied = pe->nr_dests > first_copied_dest(pe);
-	/* Each part but the last one submitted is kept from ending @pe by the parts not yet submitted. */
+	/*
+	 * Each part but the last one submitted is kept from ending @pe by the parts not yet
+	 * submitted.
+	 */
 	bool zero = copied && valid < whole;
 	bool copy = copied && valid;
 	unsigned int n;

@@ -5,7 +5,10 @@
  */
 #include "multisnap.h"
 
-/* May map send origin writes without asking? To be called when a creation or a deletion is durable. */
+/*
+ * May map send origin writes without asking? To be called when a creation or a deletion is
+ * durable.
+ */
 void multisnap_refresh_unshared(struct dm_multisnap *s)
 {
 	bool unshared;
@@ -34,8 +37,8 @@ void multisnap_drop_prepared(struct dm_multisnap *s)
 }
 
 /*
- * The message "create", or "create_subsnap" with a @master: show the id to come. An id prepared before
- * is dropped first, also when this fails; what was not spent is given again.
+ * The message "create", or "create_subsnap" with a @master: show the id to come. An id prepared
+ * before is dropped first, also when this fails; what was not spent is given again.
  */
 int multisnap_prepare_create(struct dm_multisnap *s, snapid_t master)
 {
@@ -48,7 +51,8 @@ int multisnap_prepare_create(struct dm_multisnap *s, snapid_t master)
 		set_prepared(s, SNAPID_ORIGIN, SNAPID_ORIGIN);
 		r = dm_multisnap_has_error(s);
 		if (!r && master != SNAPID_ORIGIN &&
-		    (!dm_multisnap_snapshot_exists(s, master) || multisnap_being_deleted(s, master)))
+		    (!dm_multisnap_snapshot_exists(s, master) ||
+		     multisnap_being_deleted(s, master)))
 			r = -EINVAL;
 		if (!r)
 			r = s->ops->allocate_snapid(s->store, master, &id);
@@ -92,8 +96,8 @@ static int create_durably(struct dm_multisnap *s, snapid_t id)
 }
 
 /*
- * Postsuspend: the origin is quiet. What was acknowledged before is in the snapshot: the chunks that
- * it shares live on the origin device, which is therefore flushed first (H48).
+ * Postsuspend: the origin is quiet. What was acknowledged before is in the snapshot: the chunks
+ * that it shares live on the origin device, which is therefore flushed first (H48).
  */
 int multisnap_create_prepared(struct dm_multisnap *s)
 {
@@ -248,8 +252,9 @@ static void hold_groups(struct dm_multisnap *s, bool hold)
 }
 
 /*
- * First preresume, before any I/O: bring the snapshots to those listed in the table, as one commit. A
- * group that is full cannot be closed here: the store then answers with another error than -EAGAIN.
+ * First preresume, before any I/O: bring the snapshots to those listed in the table, as one commit.
+ * A group that is full cannot be closed here: the store then answers with another error than
+ * -EAGAIN.
  */
 int multisnap_sync_snapshots(struct dm_multisnap *s)
 {

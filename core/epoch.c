@@ -5,7 +5,8 @@
  *
  * The two-slot scheme of SRCU. What begins counts itself in slot (epoch & 1); the epoch may advance
  * when the other slot, the one of the epoch before, is empty. So what began in epoch e has
- * ended when epoch e + 2 is reached. Nothing new can hold up an advance: it counts in the current slot.
+ * ended when epoch e + 2 is reached. Nothing new can hold up an advance: it counts in the current
+ * slot.
  */
 #include "multisnap.h"
 

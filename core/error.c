@@ -2,10 +2,10 @@
 /*
  * Errors and the two policies.
  *
- * The first error sticks. With preserve-on-error nothing is written any more (but after ENOSPC, where
- * deleting must still work). Without, the snapshots are given up, in this order:
- *   1. the store writes its invalid mark (GIVEUP_MARKING): snapshots that are about to miss a copy can
- *      never be loaded as good (H20),
+ * The first error sticks. With preserve-on-error nothing is written any more (but after ENOSPC,
+ * where deleting must still work). Without, the snapshots are given up, in this order:
+ *   1. the store writes its invalid mark (GIVEUP_MARKING): snapshots that are about to miss a copy
+ *      can never be loaded as good (H20),
  *   2. tracked reads end (GIVEUP_DRAINING): they must not see pass-through data (H49),
  *   3. origin writes, held until here, pass through (GIVEUP_DONE).
  */
@@ -39,16 +39,19 @@ bool dm_multisnap_drop_on_error(struct dm_multisnap *s)
 }
 EXPORT_SYMBOL_GPL(dm_multisnap_drop_on_error);
 
-/* Nothing may be committed any more. There is, or is about to be, an error to go with it. Any context. */
+/*
+ * Nothing may be committed any more. There is, or is about to be, an error to go with it. Any
+ * context.
+ */
 void multisnap_halt(struct dm_multisnap *s)
 {
-	smp_store_release(&s->halted, true);
+	WRITE_ONCE(s->halted, true);
 	multisnap_kick(s);
 }
 
 bool multisnap_halted(struct dm_multisnap *s)
 {
-	return smp_load_acquire(&s->halted) && dm_multisnap_has_error(s);
+	return READ_ONCE(s->halted) && dm_multisnap_has_error(s);
 }
 
 /* The snapshots are given up, and what had to come before has been done. */

@@ -20,7 +20,9 @@
 /* Pending exceptions that are there even when memory is short: progress without any allocation. */
 #define MULTISNAP_PENDING_RESERVE 16
 
-/* Hash of pending exceptions and of tracked reads, by chunk: a few entries a bucket at the limit. */
+/*
+ * Hash of pending exceptions and of tracked reads, by chunk: a few entries a bucket at the limit.
+ */
 #define MULTISNAP_HASH_BITS 9
 
 /* Chunks remembered as fully copied: 64 KiB of memory, hits for a working set of 8192 chunks. */
@@ -30,8 +32,8 @@
 #define MULTISNAP_BATCH 128
 
 /*
- * Bios that may wait for metadata at once; behind them the queue waits. Keeps the working set of the
- * store's cache small enough that the smallest cache does not thrash.
+ * Bios that may wait for metadata at once; behind them the queue waits. Keeps the working set of
+ * the store's cache small enough that the smallest cache does not thrash.
  */
 #define MULTISNAP_AGAIN_MAX 16
 

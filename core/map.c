@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What becomes of one bio that changes the origin, or of one bio of a snapshot. Run by the worker with
- * the master lock held; nothing here waits.
+ * What becomes of one bio that changes the origin, or of one bio of a snapshot. Run by the worker
+ * with the master lock held; nothing here waits.
  *
  * A bio that had to wait comes here again and is looked up anew: there may have been more sets than
- * one copy takes (H08), its snapshot may have been deleted (H10), the snapshots may have been given up.
+ * one copy takes (H08), its snapshot may have been deleted (H10), the snapshots may have been given
+ * up.
  */
 #include "multisnap.h"
 
@@ -135,7 +136,10 @@ static bool covers_chunk(struct dm_multisnap *s, struct bio *bio)
 	return bio_op(bio) == REQ_OP_WRITE && bio_sectors(bio) == chunk_sectors(s->geometry);
 }
 
-/* Not remapped, or shared at store chunk @block: a private place, and a copy or the whole chunk's data. */
+/*
+ * Not remapped, or shared at store chunk @block: a private place, and a copy or the whole chunk's
+ * data.
+ */
 static enum bio_fate unshare(struct dm_multisnap *s, struct bio *bio, enum chunk_state state,
 			     block_t block)
 {
@@ -176,9 +180,9 @@ static enum bio_fate unshare(struct dm_multisnap *s, struct bio *bio, enum chunk
 }
 
 /*
- * Is @block the source of a copy that is in flight or not yet durable? Then the snapshots left on it
- * own it only once that is durable: a write in place would spoil the copy, or, after a power cut, the snapshot
- * that was to move away.
+ * Is @block the source of a copy that is in flight or not yet durable? Then the snapshots left on
+ * it own it only once that is durable: a write in place would spoil the copy, or, after a power
+ * cut, the snapshot that was to move away.
  */
 static struct pending_exception *find_copy_from(struct dm_multisnap *s, chunk_t chunk,
 						block_t block)

@@ -61,7 +61,10 @@ static int message_create_subsnap(struct dm_multisnap *s, const char *word)
 	return r;
 }
 
-/* Everything that can be known beforehand; then the devices of the id are detached. Nothing else changes. */
+/*
+ * Everything that can be known beforehand; then the devices of the id are detached. Nothing else
+ * changes.
+ */
 static int start_deletion(struct dm_multisnap *s, struct deletion *d)
 {
 	int r;

@@ -2,19 +2,19 @@
 /*
  * The core's own structures. Stores see only store.h.
  *
- * One worker per origin decides everything: it takes bios, ended store I/O and ended copies, asks the
- * store with the master lock held, and puts what is to be done on lists (struct actions). After it
- * has dropped the lock it submits those. Completion callbacks only record and queue.
+ * One worker per origin decides everything: it takes bios, ended store I/O and ended copies, asks
+ * the store with the master lock held, and puts what is to be done on lists (struct actions). After
+ * it has dropped the lock it submits those. Completion callbacks only record and queue.
  *
  * Locks, in this order:
  *   multisnap_mutex  the list of all multisnapshots (registry.c). Never held while waiting for I/O.
  *   s->lock          "the master lock": the store, groups, pending exceptions, actions. Mutex.
- *   s->status_lock   what the status prints: store counters, snapids, the prepared id. Mutex, short.
+ *   s->status_lock   what the status prints: store counters, snapids, the prepared id. Mutex.
  *   s->io_lock       queues and counters shared with completions. Spinlock, interrupts off.
  *
  * Life: the origin target and each snapshot device hold a reference to struct dm_multisnap. The
- * origin's destructor detaches the snapshot devices, waits for their I/O and takes the machinery down;
- * the bare structure stays for the snapshot devices, which give EIO.
+ * origin's destructor detaches the snapshot devices, waits for their I/O and takes the machinery
+ * down; the bare structure stays for the snapshot devices, which give EIO.
  */
 #ifndef MULTISNAP_H
 #define MULTISNAP_H

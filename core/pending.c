@@ -3,9 +3,9 @@
  * Pending exceptions: made when the store has recorded a new place for a chunk, gone when the group
  * that holds the record is durable. Bios that would see the new place wait on them meanwhile.
  *
- * Their number is bounded (pending_limit), whatever the number of bios in flight, and some are always
- * there: a bio that finds none stays at the head of the queue, in order, until one is released.
- * Nothing waits for memory under the master lock (H07).
+ * Their number is bounded (pending_limit), whatever the number of bios in flight, and some are
+ * always there: a bio that finds none stays at the head of the queue, in order, until one is
+ * released. Nothing waits for memory under the master lock (H07).
  */
 #include "multisnap.h"
 
@@ -32,7 +32,9 @@ struct hlist_head *multisnap_pending_bucket(struct dm_multisnap *s, chunk_t chun
 	return &s->pending[hash_64(chunk, MULTISNAP_HASH_BITS)];
 }
 
-/* NULL: too many, or no memory. Then some are in flight, and the worker runs again when one ends. */
+/*
+ * NULL: too many, or no memory. Then some are in flight, and the worker runs again when one ends.
+ */
 struct pending_exception *multisnap_alloc_pending(struct dm_multisnap *s, chunk_t chunk)
 {
 	struct pending_exception *pe;
@@ -121,8 +123,8 @@ struct pending_exception *multisnap_find_conflict(struct dm_multisnap *s, chunk_
 }
 
 /*
- * Its group is durable, or was abandoned after an error: what waited is looked up again, in order. The
- * bio that took the place of a copy was written long ago and ends here.
+ * Its group is durable, or was abandoned after an error: what waited is looked up again, in order.
+ * The bio that took the place of a copy was written long ago and ends here.
  */
 void multisnap_release_pending(struct pending_exception *pe)
 {

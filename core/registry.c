@@ -2,8 +2,8 @@
 /*
  * Who is there: the registered store types and the loaded multisnapshots.
  *
- * Both lists have their own mutex, held for look-ups only: never over I/O, never over a constructor,
- * so that one device that hangs does not stop the others (H41).
+ * Both lists have their own mutex, held for look-ups only: never over I/O, never over a
+ * constructor, so that one device that hangs does not stop the others (H41).
  */
 #include "multisnap.h"
 

@@ -2,9 +2,9 @@
 /*
  * The target multisnap-snap: one snapshot, readable and writable.
  *
- * A device is attached to its multisnapshot until the snapshot is deleted or the origin target goes;
- * from then on its I/O gives EIO. It does not hold the origin open. Bios are counted in flight
- * from map to their end, so that a deletion can wait for them (H02).
+ * A device is attached to its multisnapshot until the snapshot is deleted or the origin target
+ * goes; from then on its I/O gives EIO. It does not hold the origin open. Bios are counted in
+ * flight from map to their end, so that a deletion can wait for them (H02).
  */
 #include "multisnap.h"
 
@@ -41,7 +41,10 @@ static void requeue_held_locked(struct dm_multisnap *s)
 	}
 }
 
-/* From now on the I/O of these devices fails; what is queued is failed by the worker. Master lock. */
+/*
+ * From now on the I/O of these devices fails; what is queued is failed by the worker. Master
+ * lock.
+ */
 void multisnap_detach(struct dm_multisnap *s, snapid_t id)
 {
 	struct multisnap_snap *snap;
@@ -113,8 +116,8 @@ void multisnap_start(struct dm_multisnap *s)
 }
 
 /*
- * Attach to the snapshot @id_text. A multisnapshot that has given up its snapshots takes any id, so that what
- * sets the devices up at boot does not stop; their I/O gives EIO.
+ * Attach to the snapshot @id_text. A multisnapshot that has given up its snapshots takes any id, so
+ * that what sets the devices up at boot does not stop; their I/O gives EIO.
  */
 static int attach(struct multisnap_snap *snap, const char *id_text, char **error)
 {
@@ -315,8 +318,8 @@ static void snap_status(struct dm_target *ti, status_type_t type, unsigned int f
 }
 
 /*
- * Both devices below, as far as they go: a snapshot may be longer than the origin, and dm would refuse an
- * area past a device's end (H36). When the origin target is gone there is nothing below.
+ * Both devices below, as far as they go: a snapshot may be longer than the origin, and dm would
+ * refuse an area past a device's end (H36). When the origin target is gone there is nothing below.
  */
 static int snap_iterate_devices(struct dm_target *ti, iterate_devices_callout_fn fn, void *data)
 {
@@ -328,7 +331,8 @@ static int snap_iterate_devices(struct dm_target *ti, iterate_devices_callout_fn
 	if (!s->dead) {
 		r = fn(ti, s->origin, 0, min_t(sector_t, ti->len, s->origin_sectors), data);
 		if (!r)
-			r = fn(ti, s->store_dev, 0, min_t(sector_t, ti->len, s->store_sectors), data);
+			r = fn(ti, s->store_dev, 0, min_t(sector_t, ti->len, s->store_sectors),
+			       data);
 	}
 	multisnap_unlock(s);
 	return r;

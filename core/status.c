@@ -2,9 +2,9 @@
 /*
  * Status and table of the origin target.
  *
- * Under the status lock only, which is never held over I/O: they can be read while the device is suspended
- * and while the store is busy or dead. DMEMIT never writes past the buffer; a result that fills it is
- * reported as too small by dm (H16).
+ * Under the status lock only, which is never held over I/O: they can be read while the device is
+ * suspended and while the store is busy or dead. DMEMIT never writes past the buffer; a result that
+ * fills it is reported as too small by dm (H16).
  */
 #include "multisnap.h"
 
@@ -50,7 +50,10 @@ static void emit_snapids(struct dm_multisnap *s, struct emit *e)
 
 	DMEMIT(" %llu", (unsigned long long)count_snapids(s));
 	e->sz = sz;
-	/* What no longer fits is not looked up: a short buffer costs little, however many there are. */
+	/*
+	 * What no longer fits is not looked up: a short buffer costs little, however many there
+	 * are.
+	 */
 	for (snapid_t id = s->ops->get_next_snapid(s->store, 0);
 	     id != SNAPID_ORIGIN && e->sz + 1 < e->maxlen;
 	     id = s->ops->get_next_snapid(s->store, id + 1))
@@ -88,8 +91,7 @@ static void emit_table(struct dm_multisnap *s, struct emit *e)
 	char store_args[128] = "0";
 
 	DMEMIT("%s %u:%u %llu %u", s->name, MAJOR(s->store_dev->bdev->bd_dev),
-	       MINOR(s->store_dev->bdev->bd_dev),
-	       (unsigned long long)chunk_sectors(s->geometry),
+	       MINOR(s->store_dev->bdev->bd_dev), (unsigned long long)chunk_sectors(s->geometry),
 	       s->args.sync_snapshots + s->args.preserve_on_error);
 	if (s->args.sync_snapshots)
 		DMEMIT(" sync-snapshots");

@@ -11,11 +11,11 @@
  * request has ended. An operation that lacks something (a metadata block, room in the group, room
  * in the log, a free block that is still being freed) starts what is needed and returns -EAGAIN
  * *before it has changed anything*; the core repeats the whole sequence after the next event.
- * An event is: an io->done(), a commit that ended, an epoch that advanced, a slice of background work,
- * or dm_multisnap_event().
+ * An event is: an io->done(), a commit that ended, an epoch that advanced, a slice of background
+ * work, or dm_multisnap_event().
  *
- * Exceptions: only init_exception_store(), exit_exception_store() and format() run without the master
- * lock, in process context, alone; they may sleep and use dm_multisnap_sync_io().
+ * Exceptions: only init_exception_store(), exit_exception_store() and format() run without the
+ * master lock, in process context, alone; they may sleep and use dm_multisnap_sync_io().
  *
  * Groups. What add_next_remap(), make_chunk_writeable(), create_snapshot(), delete_snapshot() and
  * background work change goes to the collecting group. close_group() ends it: at most one group is
@@ -30,8 +30,8 @@
 #include "shim.h"
 #include "units.h"
 
-struct dm_multisnap;		/* the core's, opaque to stores */
-struct dm_exception_store;	/* the store's, opaque to the core */
+struct dm_multisnap; /* the core's, opaque to stores */
+struct dm_exception_store; /* the store's, opaque to the core */
 
 /* The set of snapshots that one exception serves, as the store recorded it. */
 union chunk_descriptor {
@@ -67,11 +67,11 @@ struct multisnap_store_ops {
 	struct list_head list; /* the registry's */
 
 	/*
-	 * Load, or prepare to format, the store of @s. Process context, no lock, may sleep, may read by
-	 * dm_multisnap_sync_io(), writes nothing. Arguments are the table's store arguments; what is left
-	 * over is an error. On failure: *error names the wrong argument (a static string), returns
-	 * -errno, everything taken is released. A store marked invalid on disk is loaded: call
-	 * dm_multisnap_set_error() with the recorded errno and return 0.
+	 * Load, or prepare to format, the store of @s. Process context, no lock, may sleep, may
+	 * read by dm_multisnap_sync_io(), writes nothing. Arguments are the table's store
+	 * arguments; what is left over is an error. On failure: *error names the wrong argument (a
+	 * static string), returns -errno, everything taken is released. A store marked invalid on
+	 * disk is loaded: call dm_multisnap_set_error() with the recorded errno and return 0.
 	 */
 	int (*init_exception_store)(struct dm_multisnap *s, struct dm_exception_store **store,
 				    struct dm_arg_set *as, char **error);
@@ -90,37 +90,38 @@ struct multisnap_store_ops {
 	void (*store_lock_acquired)(struct dm_exception_store *store);
 
 	/*
-	 * Optional text form of snapids (default: unsigned decimal). print_snapid() writes like snprintf and
-	 * returns the length without the final zero; read_snapid() returns 0, -EINVAL or -ERANGE and
-	 * refuses aliases and SNAPID_ORIGIN. No lock.
+	 * Optional text form of snapids (default: unsigned decimal). print_snapid() writes like
+	 * snprintf and returns the length without the final zero; read_snapid() returns 0, -EINVAL
+	 * or -ERANGE and refuses aliases and SNAPID_ORIGIN. No lock.
 	 */
 	int (*print_snapid)(struct dm_exception_store *store, char *buf, size_t size, snapid_t id);
 	int (*read_snapid)(struct dm_exception_store *store, const char *text, snapid_t *id);
 
 	/*
-	 * Status lock. status_table() optional (default "0"): "<#args> <args>" as in the table, written and
-	 * returned like snprintf; get_space() optional (zeroes): in store chunks, metadata is part of allocated.
+	 * Status lock. status_table() optional (default "0"): "<#args> <args>" as in the table,
+	 * written and returned like snprintf; get_space() optional (zeroes): in store chunks,
+	 * metadata is part of allocated.
 	 */
 	int (*status_table)(struct dm_exception_store *store, char *buf, size_t size);
 	void (*get_space)(struct dm_exception_store *store, u64 *total, u64 *allocated,
 			  u64 *metadata);
 
 	/*
-	 * The next id for a snapshot of the origin (@master == SNAPID_ORIGIN) or of the snapshot @master.
-	 * Takes nothing: the id is spent by create_snapshot(). -EINVAL: no such master, or too deep;
-	 * -ENOSPC: the counter is exhausted.
+	 * The next id for a snapshot of the origin (@master == SNAPID_ORIGIN) or of the snapshot
+	 * @master. Takes nothing: the id is spent by create_snapshot(). -EINVAL: no such master, or
+	 * too deep; -ENOSPC: the counter is exhausted.
 	 */
 	int (*allocate_snapid)(struct dm_exception_store *store, snapid_t master, snapid_t *id);
 
 	/*
-	 * create_snapshot(): @id must be greater than every id ever given at its level (-EINVAL). -EAGAIN
-	 * as above. delete_snapshot() optional (the message gives -EOPNOTSUPP); the core has drained the
-	 * snapshot's I/O; -EINVAL if it does not exist or is being deleted. Space comes back in the
-	 * background.
+	 * create_snapshot(): @id must be greater than every id ever given at its level (-EINVAL).
+	 * -EAGAIN as above. delete_snapshot() optional (the message gives -EOPNOTSUPP); the core
+	 * has drained the snapshot's I/O; -EINVAL if it does not exist or is being deleted. Space
+	 * comes back in the background.
 	 *
 	 * Until the group with the deletion is durable the snapshot stays alive in every respect:
-	 * query_next_remap() asks for its copies, what it shares is CHUNK_SHARED, get_next_snapid() finds it.
-	 * Else a power cut would bring it back without what was overwritten meanwhile.
+	 * query_next_remap() asks for its copies, what it shares is CHUNK_SHARED, get_next_snapid()
+	 * finds it. Else a power cut would bring it back without what was overwritten meanwhile.
 	 */
 	int (*create_snapshot)(struct dm_exception_store *store, snapid_t id);
 	int (*delete_snapshot)(struct dm_exception_store *store, snapid_t id);
@@ -129,25 +130,27 @@ struct multisnap_store_ops {
 	snapid_t (*get_next_snapid)(struct dm_exception_store *store, snapid_t from);
 
 	/*
-	 * Optional: <0, 0, >0, the order in which sync-snapshots creates two ids (masters before their
-	 * sub-snapshots). Default: numeric.
+	 * Optional: <0, 0, >0, the order in which sync-snapshots creates two ids (masters before
+	 * their sub-snapshots). Default: numeric.
 	 */
 	int (*compare_snapids_for_create)(const void *a, const void *b); /* snapid_t each */
 
 	/*
-	 * Where does snapshot @id find origin chunk @chunk? Returns an enum chunk_state (then *block, but
-	 * for CHUNK_NOT_REMAPPED), -EAGAIN or -errno. @write: the caller goes on, without anything in
-	 * between, with add_next_remap() on CHUNK_NOT_REMAPPED, make_chunk_writeable() on CHUNK_SHARED.
+	 * Where does snapshot @id find origin chunk @chunk? Returns an enum chunk_state (then
+	 * *block, but for CHUNK_NOT_REMAPPED), -EAGAIN or -errno. @write: the caller goes on,
+	 * without anything in between, with add_next_remap() on CHUNK_NOT_REMAPPED,
+	 * make_chunk_writeable() on CHUNK_SHARED.
 	 */
 	int (*find_snapshot_chunk)(struct dm_exception_store *store, snapid_t id, chunk_t chunk,
 				   bool write, block_t *block);
 
 	/*
 	 * Iterate over the sets of snapshots that need a copy before origin chunk @chunk changes:
-	 * reset_query(), then query_next_remap() and add_next_remap() in turn. query_next_remap() returns 1
-	 * when a set remains, 0 when none does, -EAGAIN, -errno. add_next_remap() records the new place of the
-	 * set found (or of the snapshot that find_snapshot_chunk(write) found not remapped); 0,
-	 * -EAGAIN, -ENOSPC, -errno. Sets already added stay when a later one fails.
+	 * reset_query(), then query_next_remap() and add_next_remap() in turn. query_next_remap()
+	 * returns 1 when a set remains, 0 when none does, -EAGAIN, -errno. add_next_remap() records
+	 * the new place of the set found (or of the snapshot that find_snapshot_chunk(write) found
+	 * not remapped); 0, -EAGAIN, -ENOSPC, -errno. Sets already added stay when a later one
+	 * fails.
 	 */
 	void (*reset_query)(struct dm_exception_store *store);
 	int (*query_next_remap)(struct dm_exception_store *store, chunk_t chunk);
@@ -155,8 +158,9 @@ struct multisnap_store_ops {
 
 	/*
 	 * Optional (without it snapshot writes give EIO). After find_snapshot_chunk(write) ==
-	 * CHUNK_SHARED: record a private place for that snapshot. Returns the number of @remap filled (>= 1),
-	 * all to be copied from the shared chunk, the snapshot's own first; -EAGAIN, -ENOSPC, -errno.
+	 * CHUNK_SHARED: record a private place for that snapshot. Returns the number of @remap
+	 * filled (>= 1), all to be copied from the shared chunk, the snapshot's own first; -EAGAIN,
+	 * -ENOSPC, -errno.
 	 */
 	int (*make_chunk_writeable)(struct dm_exception_store *store,
 				    struct chunk_remap remap[MAKE_WRITEABLE_MAX]);
@@ -169,16 +173,18 @@ struct multisnap_store_ops {
 	void (*close_group)(struct dm_exception_store *store);
 
 	/*
-	 * Make the closed group durable; ends, perhaps at once, in dm_multisnap_commit_done(). After an error
-	 * (dm_multisnap_has_error(), but for -ENOSPC without dm_multisnap_drop_on_error()) it need not end.
+	 * Make the closed group durable; ends, perhaps at once, in dm_multisnap_commit_done().
+	 * After an error (dm_multisnap_has_error(), but for -ENOSPC without
+	 * dm_multisnap_drop_on_error()) it need not end.
 	 */
 	void (*commit)(struct dm_exception_store *store);
 
 	/*
-	 * The snapshots are given up: mark the store invalid on disk with @error (-errno), durably. No
-	 * commit follows; a commit() or an I/O of the store may still be under way. Background work
-	 * is not run any more: this goes from done() to done(). Ends in dm_multisnap_invalidate_done().
-	 * Optional: without it nothing of the store outlives the machine.
+	 * The snapshots are given up: mark the store invalid on disk with @error (-errno), durably.
+	 * No commit follows; a commit() or an I/O of the store may still be under way. Background
+	 * work is not run any more: this goes from done() to done(). Ends in
+	 * dm_multisnap_invalidate_done(). Optional: without it nothing of the store outlives the
+	 * machine.
 	 */
 	void (*invalidate)(struct dm_exception_store *store, int error);
 
@@ -195,11 +201,11 @@ void dm_multisnap_unregister_store(struct multisnap_store_ops *ops);
 
 /* What the store works on. Constant during the life of @s; any context. */
 struct block_device *dm_multisnap_store_bdev(struct dm_multisnap *s);
-sector_t dm_multisnap_store_sectors(struct dm_multisnap *s);	/* whole device */
+sector_t dm_multisnap_store_sectors(struct dm_multisnap *s); /* whole device */
 unsigned int dm_multisnap_logical_block_sectors(struct dm_multisnap *s); /* of the store device */
 sector_t dm_multisnap_origin_sectors(struct dm_multisnap *s);
 struct chunk_geometry dm_multisnap_geometry(struct dm_multisnap *s);
-const char *dm_multisnap_name(struct dm_multisnap *s);		/* for messages: "major:minor" */
+const char *dm_multisnap_name(struct dm_multisnap *s); /* for messages: "major:minor" */
 
 /*
  * Errors. The first one sticks; @error is negative. Any context, any lock. "Dropped": the policy is
@@ -252,8 +258,8 @@ void dm_multisnap_invalidate_done(struct dm_multisnap *s, int error);
 void dm_multisnap_request_commit(struct dm_multisnap *s);
 
 /*
- * Master lock. Is the collecting group kept open (all of sync-snapshots is one commit)? Then a record that is full
- * will not be closed: the answer is -E2BIG, not -EAGAIN.
+ * Master lock. Is the collecting group kept open (all of sync-snapshots is one commit)? Then a
+ * record that is full will not be closed: the answer is -E2BIG, not -EAGAIN.
  */
 bool dm_multisnap_groups_held(struct dm_multisnap *s);
 
@@ -262,8 +268,8 @@ void dm_multisnap_event(struct dm_multisnap *s);
 
 /*
  * Background work: the worker calls work() with the master lock held, one slice at a time, bios in
- * between. A slice that has more to do queues itself again; one that waits for I/O is queued again by
- * its done(). Queueing what is queued does nothing. Master lock.
+ * between. A slice that has more to do queues itself again; one that waits for I/O is queued again
+ * by its done(). Queueing what is queued does nothing. Master lock.
  */
 struct dm_multisnap_background_work {
 	void (*work)(struct dm_exception_store *store, struct dm_multisnap_background_work *bw);
@@ -284,8 +290,8 @@ u64 dm_multisnap_epoch(struct dm_multisnap *s);
 void dm_multisnap_want_epoch(struct dm_multisnap *s, u64 e);
 
 /*
- * Arguments of the table: unsigned decimal, no sign, no blank, nothing behind. -EINVAL when missing or
- * malformed, -ERANGE when too large; *error is set to @what.
+ * Arguments of the table: unsigned decimal, no sign, no blank, nothing behind. -EINVAL when missing
+ * or malformed, -ERANGE when too large; *error is set to @what.
  */
 int dm_multisnap_get_string(struct dm_arg_set *as, const char **string, char *what, char **error);
 int dm_multisnap_get_uint64(struct dm_arg_set *as, u64 *value, char *what, char **error);

@@ -2,8 +2,8 @@
 /*
  * The target multisnapshot: the origin device. Construction, destruction, suspend and resume, map.
  *
- * The constructor opens and validates and writes nothing; formatting and sync-snapshots happen in the
- * first preresume, when nothing bypasses the target any more.
+ * The constructor opens and validates and writes nothing; formatting and sync-snapshots happen in
+ * the first preresume, when nothing bypasses the target any more.
  */
 #include "multisnap.h"
 
@@ -69,8 +69,8 @@ static int alloc_machinery(struct dm_multisnap *s, char **error)
 	s->copied = kvcalloc(1 << MULTISNAP_COPIED_BITS, sizeof(*s->copied), GFP_KERNEL);
 	if (!s->copied)
 		return -ENOMEM;
-	s->pending_pool = multisnap_pending_pool(
-		min(s->pending_limit, (unsigned int)MULTISNAP_PENDING_RESERVE));
+	s->pending_pool = multisnap_pending_pool(min_t(unsigned int, s->pending_limit,
+						       MULTISNAP_PENDING_RESERVE));
 	if (!s->pending_pool)
 		return -ENOMEM;
 
@@ -258,7 +258,10 @@ static int parse_store(struct dm_multisnap *s, struct dm_arg_set *as, char **err
 	return 0;
 }
 
-/* A store that was marked invalid is loaded as such; or refused, where the snapshots must be preserved. */
+/*
+ * A store that was marked invalid is loaded as such; or refused, where the snapshots must be
+ * preserved.
+ */
 static int check_loaded_error(struct dm_multisnap *s, char **error)
 {
 	if (!dm_multisnap_has_error(s))
@@ -279,7 +282,10 @@ static void release(struct dm_multisnap *s)
 	struct dm_exception_store *store;
 	struct dm_target *ti = s->ti;
 
-	/* Snapshot devices go on to take the master lock; there is no store behind it from now on. */
+	/*
+	 * Snapshot devices go on to take the master lock; there is no store behind it from now
+	 * on.
+	 */
 	mutex_lock(&s->lock);
 	s->dead = true;
 	store = s->store;
@@ -428,7 +434,10 @@ static int format_and_sync(struct dm_multisnap *s)
 	if (r) {
 		DMERR("%s: the store could not be prepared: %d", s->name, r);
 		if (dm_multisnap_drop_on_error(s)) {
-			/* There are no snapshots that could be loaded as good, and nothing to mark. */
+			/*
+			 * There are no snapshots that could be loaded as good, and nothing to
+			 * mark.
+			 */
 			multisnap_lock(s);
 			multisnap_pass_through(s);
 			multisnap_unlock(s);
@@ -508,7 +517,8 @@ static int origin_map(struct dm_target *ti, struct bio *bio)
 
 	bio_set_dev(bio, s->origin->bdev);
 	if (!bio_sectors(bio))
-		return DM_MAPIO_REMAPPED; /* what has reached the origin has its exceptions durable */
+		return DM_MAPIO_REMAPPED; /* what has reached the origin has its exceptions durable
+					   */
 	sector = dm_target_offset(ti, bio->bi_iter.bi_sector);
 	bio->bi_iter.bi_sector = sector;
 	if (!op_is_write(bio_op(bio)))

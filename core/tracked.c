@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Tracked reads: reads of a snapshot that were sent to the origin, because the chunk is not remapped.
+ * Tracked reads: reads of a snapshot that were sent to the origin, because the chunk is not
+ * remapped.
  *
- * An origin write is sent only when no tracked read of its chunk is in flight (H01). The read ends in
- * interrupt context and needs no lock but io_lock; the write waits on a list, not by polling.
+ * An origin write is sent only when no tracked read of its chunk is in flight (H01). The read ends
+ * in interrupt context and needs no lock but io_lock; the write waits on a list, not by polling.
  */
 #include "multisnap.h"
 

@@ -3,9 +3,9 @@
  * The worker: one work item per origin. Each pass takes what has ended and what is queued, decides
  * with the master lock held, and acts after it has dropped it.
  *
- * Whoever has something for the worker puts it on a list and queues the work item; queueing it while
- * it runs makes it run again, so no wake-up is lost (H05). The workqueue has a rescuer, and nothing here
- * allocates in a way that could wait for the I/O that is served (H40).
+ * Whoever has something for the worker puts it on a list and queues the work item; queueing it
+ * while it runs makes it run again, so no wake-up is lost (H05). The workqueue has a rescuer, and
+ * nothing here allocates in a way that could wait for the I/O that is served (H40).
  */
 #include "multisnap.h"
 

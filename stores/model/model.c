@@ -2,8 +2,8 @@
 /*
  * The store "model": plain lists in memory, to be obviously right.
  *
- * It forgets everything when it is unloaded and writes nothing but chunks. Its use is to tell faults of the
- * core from faults of a store: what fails with both is the core's, or the test's.
+ * It forgets everything when it is unloaded and writes nothing but chunks. Its use is to tell
+ * faults of the core from faults of a store: what fails with both is the core's, or the test's.
  *
  * A record says that for the snapshots in a mask, origin chunk c is at store chunk n. At most 64
  * snapshots at once, a bit each. Snapids are numbered as mikulas does (32.32), so that scripts and
@@ -94,8 +94,8 @@ static int model_init(struct dm_multisnap *s, struct dm_exception_store **result
 	INIT_LIST_HEAD(&store->free);
 	INIT_LIST_HEAD(&store->freed);
 	store->reclaim.work = model_reclaim;
-	store->total_blocks = sector_to_chunk(dm_multisnap_geometry(s),
-					      dm_multisnap_store_sectors(s));
+	store->total_blocks =
+		sector_to_chunk(dm_multisnap_geometry(s), dm_multisnap_store_sectors(s));
 	*result = store;
 	return 0;
 }
