@@ -96,6 +96,7 @@ int shim_cond_resched(const char *site);
 struct wait_queue_head {
 	struct list_head head;	/* struct wait_queue_entry */
 	const char *name;
+	u32 world;		/* the state is of this world */
 };
 typedef struct wait_queue_head wait_queue_head_t;
 
@@ -141,7 +142,8 @@ struct completion {
 	wait_queue_head_t wait;
 };
 
-#define COMPLETION_INITIALIZER(c) { 0, __WAIT_QUEUE_HEAD_INITIALIZER((c).wait) }
+#define COMPLETION_INITIALIZER(c)                                                              \
+	{ .wait = { .head = LIST_HEAD_INIT((c).wait.head), .name = #c } }
 #define COMPLETION_INITIALIZER_ONSTACK(c) COMPLETION_INITIALIZER(c)
 #define DECLARE_COMPLETION(c) struct completion c = COMPLETION_INITIALIZER(c)
 #define DECLARE_COMPLETION_ONSTACK(c) struct completion c = COMPLETION_INITIALIZER_ONSTACK(c)
@@ -165,13 +167,26 @@ struct work_struct {
 	struct list_head entry;		/* on the workqueue while pending */
 	work_func_t func;
 	const char *name;
+	struct lock_class_key *key;	/* flush_work() is ordered like a lock */
+	const char *module;		/* whose code it is */
 	struct workqueue_struct *wq;	/* of the last queue_work() */
-	bool pending;			/* queued, not yet begun */
+	u64 sequence;			/* of the last queue_work() */
+	bool pending;			/* queued and not yet begun, or being cancelled */
 	u32 magic;			/* initialised */
 };
 
-void shim_work_init(struct work_struct *work, work_func_t func, const char *name);
-#define INIT_WORK(work, func) shim_work_init(work, func, #func)
+void shim_work_init(struct work_struct *work, work_func_t func, const char *name,
+		    struct lock_class_key *key, const char *module);
+#ifdef KBUILD_MODNAME
+#define SHIM_MODNAME KBUILD_MODNAME
+#else
+#define SHIM_MODNAME NULL
+#endif
+#define INIT_WORK(work, func)                                                                   \
+	do {                                                                                    \
+		static struct lock_class_key __key;                                             \
+		shim_work_init(work, func, #func, &__key, SHIM_MODNAME);                        \
+	} while (0)
 
 #define WQ_UNBOUND (1 << 1)
 #define WQ_MEM_RECLAIM (1 << 3)

@@ -96,6 +96,7 @@ struct sim_thread {
 	struct sched_wait wait;
 	struct sim_event timer;
 	struct list_head joiners; /* struct sched_waiter */
+	struct bio_list *bio_list; /* the block layer's: submitted inside of a submission */
 	void (*fn)(void *arg);
 	void *arg;
 	char name[32];
@@ -208,6 +209,9 @@ void world_part_register(struct world_part *part);
 
 /* As sim_choose(), where the alternatives are not alike: 0 with a probability of @bias in @bias + 1. */
 u32 choose_biased(u32 n, const char *what, u32 bias);
+
+/* True with that probability: by the chooser, or under fifo, which chooses nothing, drawn from the seed. */
+bool choose_rare(unsigned int per_million, const char *what);
 
 /*
  * Each allocation made for core/ or stores/ by other means than kmalloc() (clients, workqueues, ...): true if it is to

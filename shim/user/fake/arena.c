@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The memory behind kmalloc() and kmem_cache_alloc().
+ *
+ * Objects come from slabs, one size class each, four classes for every power of two. A freed object is poisoned and goes
+ * to the end of its class's queue; it is used again, after a check of the poison, only when QUARANTINE others
+ * are in the queue, so that a late write is noticed. Slabs are kept from world to world: a world ends by
+ * forgetting what was carved out of them.
+ *
+ * Under a sanitizer, and with threads, every object is the C library's instead, so that the sanitizer sees it.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "arena.h"
+
+#if defined(SHIM_ASAN) || defined(SHIM_TSAN) || defined(SHIM_THREADS)
+#define ARENA_PLAIN 1
+#else
+#define ARENA_PLAIN 0
+#endif
+
+#define SLAB_SIZE (128 * 1024)
+#define CLASS_MIN_SHIFT 6
+#define CLASS_MAX_SIZE (16 * 1024)
+#define NR_CLASSES (4 * (14 - CLASS_MIN_SHIFT) + 1)
+#define QUARANTINE 32
+/* What is poisoned of an object: all of a small one, both ends of a large one. */
+#define POISON_HEAD 1024
+#define POISON_TAIL 64
+
+struct slab {
+	struct slab *next;
+	u32 class;
+	char *memory;
+	size_t carved;
+};
+
+struct size_class {
+	struct mem_header *first, *last; /* freed */
+	u32 nr_free;
+	u32 size;
+	struct slab *slab; /* that is carved from */
+};
+
+/* An object of its own: large, or all of them under a sanitizer. */
+struct large {
+	struct list_head entry;
+	struct mem_header header;
+};
+
+static struct {
+	struct size_class classes[NR_CLASSES];
+	struct slab *slabs;	 /* of this world */
+	struct slab *free_slabs;
+	struct list_head large;
+} arena = { .large = LIST_HEAD_INIT(arena.large) };
+
+static u32 class_of(size_t size)
+{
+	u32 n = (u32)size - 1, shift;
+
+	if (size <= 1 << CLASS_MIN_SHIFT)
+		return 0;
+	shift = (u32)ilog2(n);
+	return (shift - CLASS_MIN_SHIFT) * 4 + ((n >> (shift - 2)) & 3) + 1;
+}
+
+static u32 class_size(u32 class)
+{
+	if (!class)
+		return 1 << CLASS_MIN_SHIFT;
+	return (5 + (class - 1) % 4) << (CLASS_MIN_SHIFT - 2 + (class - 1) / 4);
+}
+
+/* ---- poison ---- */
+
+void mem_poison(struct mem_header *header)
+{
+	u8 *p = mem_object(header);
+
+	if (header->size <= POISON_HEAD + POISON_TAIL) {
+		memset(p, MEM_FREED_BYTE, header->size);
+	} else {
+		memset(p, MEM_FREED_BYTE, POISON_HEAD);
+		memset(p + header->size - POISON_TAIL, MEM_FREED_BYTE, POISON_TAIL);
+	}
+}
+
+void mem_check_poison(const struct mem_header *header)
+{
+	const u8 *p = mem_object((struct mem_header *)header);
+	const u8 *bad;
+
+	if (header->size <= POISON_HEAD + POISON_TAIL) {
+		bad = memchr_inv(p, MEM_FREED_BYTE, header->size);
+	} else {
+		bad = memchr_inv(p, MEM_FREED_BYTE, POISON_HEAD);
+		if (!bad)
+			bad = memchr_inv(p + header->size - POISON_TAIL, MEM_FREED_BYTE, POISON_TAIL);
+	}
+	if (unlikely(bad))
+		sim_fail("use after free: %llu bytes allocated at %s were written to at offset %llu after they were freed",
+			 header->size, site_name(header->site), (u64)(bad - p));
+}
+
+/* ---- objects ---- */
+
+static struct mem_header *large_alloc(size_t size)
+{
+	struct large *large = malloc(sizeof(*large) + size + MEM_REDZONE);
+
+	if (!large)
+		return NULL;
+	large->header.class = ARENA_LARGE;
+	list_add_tail(&large->entry, &arena.large);
+	memset(mem_object(&large->header), MEM_FRESH_BYTE, size);
+	return &large->header;
+}
+
+static void new_slab(struct size_class *class, u32 index)
+{
+	struct slab *slab = arena.free_slabs;
+
+	if (slab) {
+		arena.free_slabs = slab->next;
+	} else {
+		slab = malloc(sizeof(*slab));
+		if (!slab || posix_memalign((void **)&slab->memory, 64, SLAB_SIZE))
+			abort();
+	}
+	slab->class = index;
+	slab->carved = 0;
+	slab->next = arena.slabs;
+	arena.slabs = slab;
+	class->slab = slab;
+}
+
+static struct mem_header *carve(struct size_class *class, u32 index)
+{
+	struct mem_header *header;
+
+	if (!class->size)
+		class->size = class_size(index);
+	if (!class->slab || class->slab->carved + class->size > SLAB_SIZE)
+		new_slab(class, index);
+	header = (struct mem_header *)(class->slab->memory + class->slab->carved);
+	class->slab->carved += class->size;
+	/* The same contents in every world. */
+	memset(header, MEM_FRESH_BYTE, class->size);
+	header->class = (u16)index;
+	return header;
+}
+
+struct mem_header *arena_alloc(size_t size)
+{
+	size_t total = sizeof(struct mem_header) + size + MEM_REDZONE;
+	struct size_class *class;
+	struct mem_header *header;
+	u32 index;
+
+	if (ARENA_PLAIN || total > CLASS_MAX_SIZE)
+		return large_alloc(size);
+	index = class_of(total);
+	class = &arena.classes[index];
+	if (class->nr_free <= QUARANTINE)
+		return carve(class, index);
+	header = class->first;
+	class->first = header->next_free;
+	class->nr_free--;
+	mem_check_poison(header);
+	return header;
+}
+
+void arena_free(struct mem_header *header)
+{
+	struct size_class *class;
+
+	if (header->class == ARENA_LARGE) {
+		struct large *large = container_of(header, struct large, header);
+
+		list_del(&large->entry);
+		header->magic = MEM_FREE;
+		free(large);
+		return;
+	}
+	class = &arena.classes[header->class];
+	header->magic = MEM_FREE;
+	mem_poison(header);
+	header->next_free = NULL;
+	if (class->nr_free++)
+		class->last->next_free = header;
+	else
+		class->first = header;
+	class->last = header;
+}
+
+/* ---- looking at all of them ---- */
+
+static void each_object(void (*fn)(struct mem_header *header, void *context), void *context)
+{
+	struct large *large;
+	struct slab *slab;
+	size_t at;
+
+	list_for_each_entry(large, &arena.large, entry)
+		fn(&large->header, context);
+	for (slab = arena.slabs; slab; slab = slab->next)
+		for (at = 0; at < slab->carved; at += arena.classes[slab->class].size)
+			fn((struct mem_header *)(slab->memory + at), context);
+}
+
+struct leak {
+	struct mem_header *first;
+	u64 nr, bytes;
+};
+
+static void look_for_leak(struct mem_header *header, void *context)
+{
+	struct leak *leak = context;
+	int order;
+
+	if (header->magic != MEM_LIVE)
+		return;
+	leak->nr++;
+	leak->bytes += header->size;
+	if (!leak->first) {
+		leak->first = header;
+		return;
+	}
+	order = strcmp(header->site, leak->first->site);
+	if (order < 0 || (!order && header->size < leak->first->size))
+		leak->first = header;
+}
+
+struct mem_header *arena_find_leak(u64 *nr, u64 *bytes)
+{
+	struct leak leak = { 0 };
+
+	each_object(look_for_leak, &leak);
+	*nr = leak.nr;
+	*bytes = leak.bytes;
+	return leak.first;
+}
+
+static void check_freed(struct mem_header *header, void *context)
+{
+	if (header->magic == MEM_FREE)
+		mem_check_poison(header);
+}
+
+void arena_check_freed(void)
+{
+	each_object(check_freed, NULL);
+}
+
+void arena_discard(void)
+{
+	struct large *large, *next;
+	struct slab *slab;
+
+	list_for_each_entry_safe(large, next, &arena.large, entry)
+		free(large);
+	INIT_LIST_HEAD(&arena.large);
+	while ((slab = arena.slabs)) {
+		arena.slabs = slab->next;
+		slab->next = arena.free_slabs;
+		arena.free_slabs = slab;
+	}
+	memset(arena.classes, 0, sizeof(arena.classes));
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The event queue, as the schedulers drive it. In a sched_enter() section. */
+#ifndef FAKE_EVENT_H
+#define FAKE_EVENT_H
+
+#include "sched.h"
+
+u32 events_due(void);
+bool events_in_future(void);
+/* Time goes on to the earliest event of the future, which becomes due. */
+void events_advance(void);
+/* Take the event at @index of those that are due off the queue. */
+struct sim_event *event_take(u32 index);
+void events_discard(void);
+/* The backend's: there is a new event. */
+#ifdef SHIM_THREADS
+void event_added(void);
+#else
+static inline void event_added(void)
+{
+}
+#endif
+
+#endif /* FAKE_EVENT_H */

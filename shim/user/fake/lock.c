@@ -1,0 +1,331 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Mutexes and spinlocks with an owner.
+ *
+ * A mutex that is released wakes one waiter, which competes with whoever comes meanwhile; a waiter that lost once is
+ * handed the mutex by the next release, as in the kernel. With fibers a spinlock never has to
+ * be waited for: nobody is preempted while atomic, so a spinlock found locked is a deadlock. With threads it is waited for
+ * like a mutex.
+ */
+#include "lockdep.h"
+#include "sched.h"
+
+struct lock_waiter {
+	struct list_head entry;
+	struct sim_thread *thread;
+	bool lost;	/* was woken, and someone else was faster */
+	bool owns;	/* was handed the lock */
+};
+
+#define FREED_PATTERN 0x6b6b6b6bu
+#define FRESH_PATTERN 0x5a5a5a5au
+
+void shim_lock_init(struct shim_lock *lock, const char *name, struct lock_class_key *key, bool spin)
+{
+	*lock = (struct shim_lock){
+		.name = name,
+		.key = key,
+		.spin = spin,
+		.world = world.number,
+	};
+	INIT_LIST_HEAD(&lock->waiters);
+}
+
+/* A lock met for the first time in this world: static, or a finding. */
+static noinline void lock_adopt(struct shim_lock *lock, const char *site)
+{
+	if (lock->world == FREED_PATTERN || lock->world == FRESH_PATTERN || !lock->key)
+		sim_fail("lock used at %s was %s", site_name(site),
+			 lock->world == FREED_PATTERN ? "freed" : "never initialised");
+	if (!world.active)
+		sim_fail("lock '%s' used outside of a world", lock->name);
+	lock->owner = NULL;
+	lock->locked = false;
+	lock->world = world.number;
+	INIT_LIST_HEAD(&lock->waiters);
+}
+
+static inline u32 lock_class_of(struct shim_lock *lock, const char *site)
+{
+	if (unlikely(lock->world != world.number))
+		lock_adopt(lock, site);
+	return lockdep_class(lock->key, lock->name, lock->spin);
+}
+
+static void take(struct shim_lock *lock, u32 class, const char *site)
+{
+	lock->locked = true;
+	lock->owner = sched_current;
+	lock->site = site;
+	lockdep_hold(lock, class, site);
+	sched_hb_acquire(lock);
+}
+
+static void wait_for_lock(struct shim_lock *lock, const char *site)
+{
+	struct lock_waiter waiter = { .thread = sched_current };
+	struct sim_thread *self = sched_current;
+
+	INIT_LIST_HEAD(&waiter.entry);
+	while (lock->locked && !waiter.owns) {
+		/* Still queued: a wake-up for the condition of the wait_event() that we are in. */
+		if (list_empty(&waiter.entry) && waiter.lost)
+			list_add(&waiter.entry, &lock->waiters);
+		else if (list_empty(&waiter.entry))
+			list_add_tail(&waiter.entry, &lock->waiters);
+		self->wait = (struct sched_wait){ lock->spin ? "spin_lock" : "mutex_lock", lock->name,
+						  site, lock };
+		self->state = SCHED_WAITING;
+		sched_sleep();
+		waiter.lost |= list_empty(&waiter.entry);
+	}
+	if (!list_empty(&waiter.entry))
+		list_del(&waiter.entry);
+}
+
+static void drop(struct shim_lock *lock, const char *site)
+{
+	struct lock_waiter *waiter;
+	u32 nr = 0, choice;
+
+	if (unlikely(lock->world != world.number))
+		lock_adopt(lock, site);
+	if (unlikely(!lock->locked || lock->owner != sched_current))
+		sim_fail("%s '%s' unlocked at %s by '%s', %s%s", lock->spin ? "spinlock" : "mutex",
+			 lock->name, site_name(site), sched_current->name,
+			 lock->locked ? "but held by " : "but not locked",
+			 lock->locked ? lock->owner->name : "");
+	lockdep_release(lock, lockdep_class(lock->key, lock->name, lock->spin));
+	sched_hb_release(lock);
+	lock->locked = false;
+	lock->owner = NULL;
+	if (likely(list_empty(&lock->waiters)))
+		return;
+	waiter = list_first_entry(&lock->waiters, struct lock_waiter, entry);
+	if (!world.fifo && !waiter->lost) {
+		struct list_head *entry;
+
+		list_for_each(entry, &lock->waiters)
+			nr++;
+		choice = sim_choose(nr, "lock");
+		while (choice--)
+			waiter = list_next_entry(waiter, entry);
+	}
+	list_del_init(&waiter->entry);
+	if (waiter->lost) {
+		lock->locked = true;
+		lock->owner = waiter->thread;
+		waiter->owns = true;
+	}
+	sched_wake(waiter->thread);
+}
+
+/* ---- mutex ---- */
+
+void shim_mutex_lock(struct mutex *lock, const char *site)
+{
+	struct shim_lock *dep = &lock->dep;
+	u32 class;
+
+	shim_might_sleep("mutex_lock()", site);
+	sched_preempt();
+	sched_enter();
+	class = lock_class_of(dep, site);
+	if (unlikely(dep->owner == sched_current))
+		sim_fail("mutex '%s' locked at %s by '%s', which holds it already (%s)", dep->name,
+			 site_name(site), sched_current->name, site_name(dep->site));
+	lockdep_order(class, site);
+	if (unlikely(dep->locked))
+		wait_for_lock(dep, site);
+	take(dep, class, site);
+	sched_exit();
+}
+
+int shim_mutex_trylock(struct mutex *lock, const char *site)
+{
+	struct shim_lock *dep = &lock->dep;
+	u32 class;
+	int r;
+
+	if (sched_current->is_irq)
+		sim_fail("mutex_trylock() of '%s' at %s in an interrupt", dep->name, site_name(site));
+	sched_preempt();
+	sched_enter();
+	class = lock_class_of(dep, site);
+	r = !dep->locked;
+	if (r)
+		take(dep, class, site);
+	sched_exit();
+	return r;
+}
+
+void shim_mutex_unlock(struct mutex *lock, const char *site)
+{
+	if (unlikely(sched_current->is_irq))
+		sim_fail("mutex_unlock() of '%s' at %s in an interrupt", lock->dep.name,
+			 site_name(site));
+	sched_enter();
+	drop(&lock->dep, site);
+	sched_exit();
+	sched_preempt();
+}
+
+bool mutex_is_locked(struct mutex *lock)
+{
+	bool locked;
+
+	sched_enter();
+	(void)lock_class_of(&lock->dep, "mutex_is_locked()");
+	locked = lock->dep.locked;
+	sched_exit();
+	return locked;
+}
+
+void shim_mutex_destroy(struct mutex *lock, const char *site)
+{
+	sched_enter();
+	(void)lock_class_of(&lock->dep, site);
+	if (lock->dep.locked)
+		sim_fail("mutex '%s' destroyed at %s, but held by '%s' (%s)", lock->dep.name,
+			 site_name(site), lock->dep.owner->name, site_name(lock->dep.site));
+	lock->dep.key = NULL;
+	lock->dep.world = 0;
+	sched_exit();
+}
+
+/* ---- spinlock ---- */
+
+void shim_spin_lock(spinlock_t *lock, const char *site)
+{
+	struct shim_lock *dep = &lock->dep;
+	u32 class;
+
+	sched_preempt();
+	sched_enter();
+	class = lock_class_of(dep, site);
+	if (unlikely(dep->owner == sched_current))
+		sim_fail("spinlock '%s' locked at %s by '%s', which holds it already (%s)", dep->name,
+			 site_name(site), sched_current->name, site_name(dep->site));
+	lockdep_irq_use(class, site);
+	lockdep_order(class, site);
+	if (unlikely(dep->locked)) {
+#ifndef SHIM_THREADS
+		sim_fail("deadlock: '%s' spins on '%s' at %s, held by '%s' since %s",
+			 sched_current->name, dep->name, site_name(site), dep->owner->name,
+			 site_name(dep->site));
+#endif
+		wait_for_lock(dep, site);
+	}
+	take(dep, class, site);
+	sched_current->spin_depth++;
+	sched_exit();
+}
+
+void shim_spin_unlock(spinlock_t *lock, const char *site)
+{
+	sched_enter();
+	drop(&lock->dep, site);
+	sched_current->spin_depth--;
+	sched_exit();
+	sched_preempt();
+}
+
+/* With interrupts off already, spin_unlock_irq() would turn them on under someone's feet. */
+void shim_spin_lock_irq(spinlock_t *lock, const char *site)
+{
+	struct sim_thread *self = sched_current;
+
+	if (unlikely(self->irqs_off))
+		sim_fail("spin_lock_irq() of '%s' at %s with interrupts off", lock->dep.name,
+			 site_name(site));
+	sched_preempt();
+	self->irqs_off = true;
+	shim_spin_lock(lock, site);
+}
+
+void shim_spin_unlock_irq(spinlock_t *lock, const char *site)
+{
+	struct sim_thread *self = sched_current;
+
+	if (unlikely(self->is_irq || !self->irqs_off))
+		sim_fail("spin_unlock_irq() of '%s' at %s %s", lock->dep.name, site_name(site),
+			 self->is_irq ? "in an interrupt" : "with interrupts on");
+	shim_spin_unlock(lock, site);
+	self->irqs_off = false;
+	sched_preempt();
+}
+
+unsigned long shim_spin_lock_irqsave(spinlock_t *lock, const char *site)
+{
+	struct sim_thread *self = sched_current;
+	unsigned long flags = self->irqs_off;
+
+	sched_preempt();
+	self->irqs_off = true;
+	shim_spin_lock(lock, site);
+	return flags;
+}
+
+void shim_spin_unlock_irqrestore(spinlock_t *lock, unsigned long flags, const char *site)
+{
+	struct sim_thread *self = sched_current;
+
+	if (unlikely(!self->irqs_off || flags > 1 || (self->is_irq && !flags)))
+		sim_fail("spin_unlock_irqrestore() of '%s' at %s: flags or state are wrong",
+			 lock->dep.name, site_name(site));
+	shim_spin_unlock(lock, site);
+	self->irqs_off = flags != 0;
+	sched_preempt();
+}
+
+/* ---- assertions ---- */
+
+void shim_assert_held(const struct shim_lock *lock, bool held, const char *site)
+{
+	bool is_held;
+
+	sched_enter();
+	is_held = lock->world == world.number && lock->locked && lock->owner == sched_current;
+	sched_exit();
+	if (unlikely(is_held != held))
+		sim_fail("%s: '%s' is %s by '%s'", site_name(site), lock->name,
+			 held ? "not held" : "held", sched_current->name);
+}
+
+void shim_might_sleep(const char *what, const char *site)
+{
+	const struct sim_thread *self = sched_current;
+
+	if (unlikely(in_atomic())) {
+		const struct sched_held *held = self->nr_held ? &self->held[self->nr_held - 1] : NULL;
+
+		sim_fail("%s: %s in thread '%s' %s%s%s%s", site_name(site), what, self->name,
+			 self->is_irq ? "in an interrupt" : "while atomic", held ? ", holds '" : "",
+			 held && held->lock ? held->lock->name : "", held ? "'" : "");
+	}
+	if (unlikely(self->state == SCHED_WAITING))
+		sim_fail("%s: %s in the condition of a wait_event() in thread '%s'", site_name(site),
+			 what, self->name);
+}
+
+int shim_cond_resched(const char *site)
+{
+	shim_might_sleep("cond_resched()", site);
+	sched_preempt();
+	return 0;
+}
+
+void lock_check_free(const void *start, size_t size, const char *site)
+{
+	const struct sim_thread *self = sched_current;
+	u32 i;
+
+	for (i = 0; i < self->nr_held; i++) {
+		const struct shim_lock *lock = self->held[i].lock;
+
+		if (unlikely((const char *)lock >= (const char *)start &&
+			     (const char *)lock < (const char *)start + size))
+			sim_fail("memory freed at %s contains '%s', which '%s' holds", site_name(site),
+				 lock->name, self->name);
+	}
+}

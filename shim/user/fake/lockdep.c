@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The order of locks, as lockdep judges it: one run that takes A then B, and at any other time B then A, is a
+ * finding, whether or not the two ever meet.
+ *
+ * A class is a place that initialises locks, or a work function (flush_work() waits for it, so it is ordered like
+ * a lock that the running work holds). after[] of a class has a bit for each class that was taken while it was held; an
+ * edge that closes a circle is reported with the places of both orders. Spinlocks that are taken in interrupts must never
+ * be taken elsewhere with interrupts on, nor have such a lock taken inside them.
+ *
+ * The graph is of one world: what an earlier world did must not decide about this one.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "lockdep.h"
+#include "world.h"
+
+#define CLASSES_MAX 256
+#define CLASS_WORDS (CLASSES_MAX / 64)
+#define EDGES_MAX 2048
+
+struct lock_class {
+	const char *name;
+	const char *irq_site;	 /* taken in an interrupt, or NULL */
+	const char *irqs_on_site; /* taken with interrupts on, or NULL */
+	u64 after[CLASS_WORDS];
+};
+
+/* For reports only: where the edge was made. */
+struct lock_edge {
+	u32 first, second;
+	const char *first_site, *second_site;
+	char thread[32];
+};
+
+static struct {
+	struct lock_class classes[CLASSES_MAX];
+	struct lock_edge edges[EDGES_MAX];
+	u32 nr_classes, nr_edges;
+} dep;
+
+u32 lockdep_class(struct lock_class_key *key, const char *name, bool spin)
+{
+	struct lock_class *class;
+
+	if (likely(key->world == world.number))
+		return key->class;
+	if (dep.nr_classes == CLASSES_MAX)
+		sim_fail("more than %u classes of locks", CLASSES_MAX);
+	key->world = world.number;
+	key->class = dep.nr_classes++;
+	class = &dep.classes[key->class];
+	memset(class, 0, sizeof(*class));
+	class->name = name;
+	return key->class;
+}
+
+static bool has_edge(u32 first, u32 second)
+{
+	return dep.classes[first].after[second / 64] >> (second % 64) & 1;
+}
+
+/* A path from @from to @to; *next is its first step. */
+static bool find_path(u32 from, u32 to, u64 *seen, u32 *next)
+{
+	u32 i, unused;
+
+	seen[from / 64] |= 1ULL << (from % 64);
+	for (i = 0; i < dep.nr_classes; i++) {
+		if (!has_edge(from, i))
+			continue;
+		*next = i;
+		if (i == to || (!(seen[i / 64] >> (i % 64) & 1) && find_path(i, to, seen, &unused)))
+			return true;
+	}
+	return false;
+}
+
+static const struct lock_edge *find_edge(u32 first, u32 second)
+{
+	u32 i;
+
+	for (i = 0; i < dep.nr_edges; i++)
+		if (dep.edges[i].first == first && dep.edges[i].second == second)
+			return &dep.edges[i];
+	return NULL;
+}
+
+static void __attribute__((noreturn)) report_inversion(const struct sched_held *held, u32 class,
+							const char *site, u32 next)
+{
+	const struct lock_edge *edge = find_edge(class, next);
+
+	sim_fail("lock order: '%s' takes '%s' at %s while it holds '%s' (%s), but '%s' took '%s' at %s while it held '%s' (%s)%s",
+		 sched_current->name, dep.classes[class].name, site_name(site),
+		 dep.classes[held->class].name, site_name(held->site), edge ? edge->thread : "?",
+		 dep.classes[next].name, site_name(edge ? edge->second_site : NULL),
+		 dep.classes[class].name, site_name(edge ? edge->first_site : NULL),
+		 next == held->class ? "" : ", which leads back to the first");
+}
+
+/* @first is taken in interrupts, @second with interrupts on, @second inside @first. */
+static void check_irq_edge(u32 first, u32 second)
+{
+	const struct lock_class *a = &dep.classes[first], *b = &dep.classes[second];
+
+	if (a->irq_site && b->irqs_on_site)
+		sim_fail("lock order with interrupts: '%s' (taken in an interrupt at %s) has '%s' inside, which is taken with interrupts on at %s",
+			 a->name, site_name(a->irq_site), b->name, site_name(b->irqs_on_site));
+}
+
+static void add_edge(const struct sched_held *held, u32 class, const char *site)
+{
+	u64 seen[CLASS_WORDS] = { 0 };
+	struct lock_edge *edge;
+	u32 next = 0;
+
+	if (find_path(class, held->class, seen, &next))
+		report_inversion(held, class, site, next);
+	dep.classes[held->class].after[class / 64] |= 1ULL << (class % 64);
+	if (dep.nr_edges < EDGES_MAX) {
+		edge = &dep.edges[dep.nr_edges++];
+		edge->first = held->class;
+		edge->second = class;
+		edge->first_site = held->site;
+		edge->second_site = site;
+		snprintf(edge->thread, sizeof(edge->thread), "%s", sched_current->name);
+	}
+	check_irq_edge(held->class, class);
+}
+
+void lockdep_order(u32 class, const char *site)
+{
+	const struct sim_thread *self = sched_current;
+	u32 i;
+
+	for (i = 0; i < self->nr_held; i++) {
+		const struct sched_held *held = &self->held[i];
+
+		if (unlikely(held->class == class))
+			sim_fail("lock order: '%s' takes '%s' at %s while it holds one of the same class (%s)",
+				 self->name, dep.classes[class].name, site_name(site),
+				 site_name(held->site));
+		if (unlikely(!has_edge(held->class, class)))
+			add_edge(held, class, site);
+	}
+}
+
+void lockdep_irq_use(u32 class, const char *site)
+{
+	struct lock_class *c = &dep.classes[class];
+	const struct sim_thread *self = sched_current;
+	u32 i;
+
+	if (self->is_irq ? c->irq_site != NULL : self->irqs_off || c->irqs_on_site)
+		return;
+	if (self->is_irq)
+		c->irq_site = site;
+	else
+		c->irqs_on_site = site;
+	if (c->irq_site && c->irqs_on_site)
+		sim_fail("spinlock '%s' is taken in an interrupt (%s), and elsewhere with interrupts on (%s)",
+			 c->name, site_name(c->irq_site), site_name(c->irqs_on_site));
+	for (i = 0; i < dep.nr_classes; i++) {
+		if (has_edge(class, i))
+			check_irq_edge(class, i);
+		if (has_edge(i, class))
+			check_irq_edge(i, class);
+	}
+}
+
+void lockdep_hold(struct shim_lock *lock, u32 class, const char *site)
+{
+	struct sim_thread *self = sched_current;
+
+	if (self->nr_held == SCHED_HELD_MAX)
+		sim_fail("thread '%s' holds more than %u locks", self->name, SCHED_HELD_MAX);
+	self->held[self->nr_held++] = (struct sched_held){ lock, site, class };
+}
+
+void lockdep_release(const struct shim_lock *lock, u32 class)
+{
+	struct sim_thread *self = sched_current;
+	u32 i = self->nr_held;
+
+	while (i--) {
+		if (self->held[i].lock != lock || self->held[i].class != class)
+			continue;
+		self->nr_held--;
+		for (; i < self->nr_held; i++)
+			self->held[i] = self->held[i + 1];
+		return;
+	}
+	sim_fail("thread '%s' releases what it does not hold", self->name);
+}
+
+void lockdep_discard(void)
+{
+	dep.nr_classes = 0;
+	dep.nr_edges = 0;
+}

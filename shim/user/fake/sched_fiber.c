@@ -1,0 +1,358 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The scheduler on fibers: one OS thread, one stack for each simulated thread, switched by Boost.Context.
+ *
+ * A thread that sleeps picks the next one itself and jumps straight to it. Due events ("interrupts") run first,
+ * on the stack of whoever is about to sleep, with sched_current set to the interrupt's pseudo-thread. Under
+ * fifo nothing is chosen: all events that are due, then the first of the run queue. Otherwise
+ * every due event and every runnable thread is an alternative, and so is the passing of time; and
+ * sched_preempt() makes a running thread stop at each operation on a lock, a wait queue or a work.
+ *
+ * main() is a thread like the others ("main"): it may sleep, and then runs the rest. Failures are always
+ * reported on its stack, so that the callback may longjmp() out of the simulation.
+ */
+#ifndef SHIM_THREADS
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "event.h"
+#include "thread.h"
+#include "world.h"
+
+/* Boost.Context's C ABI. */
+typedef void *fcontext_t;
+typedef struct {
+	fcontext_t fctx;
+	void *data;
+} transfer_t;
+transfer_t jump_fcontext(fcontext_t to, void *data);
+fcontext_t make_fcontext(void *stack_top, size_t size, void (*fn)(transfer_t));
+
+#ifdef SHIM_ASAN
+#include <sanitizer/asan_interface.h>
+#include <sanitizer/common_interface_defs.h>
+#define STACK_SIZE (1024 * 1024)
+#else
+#define STACK_SIZE (256 * 1024)
+#endif
+#define GUARD_SIZE (64 * 1024)
+/* Kept for later worlds. */
+#define STACKS_KEPT 256
+
+struct sched_stack {
+	fcontext_t context;	/* while it does not run */
+	void *bottom;		/* lowest usable address; the guard is below */
+	size_t size;
+	void *asan_fake_stack;
+	struct sched_stack *next;
+};
+
+static struct sched_stack main_stack;
+static struct sim_thread irq_thread;
+struct sim_thread *sched_current = &sched_main_thread;
+bool sched_preemptible;
+
+static struct {
+	struct list_head run; /* runnable, not running */
+	u32 nr_run;
+	struct sim_thread *running; /* whose stack we are on */
+	struct sched_stack *free;
+	u32 nr_free;
+} sched = { .run = LIST_HEAD_INIT(sched.run), .running = &sched_main_thread };
+
+/* ---- stacks ---- */
+
+static struct sched_stack *stack_get(void)
+{
+	struct sched_stack *stack = sched.free;
+	char *memory;
+
+	if (stack) {
+		sched.free = stack->next;
+		sched.nr_free--;
+		return stack;
+	}
+	stack = calloc(1, sizeof(*stack));
+	memory = mmap(NULL, GUARD_SIZE + STACK_SIZE, PROT_NONE,
+		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (!stack || memory == MAP_FAILED ||
+	    mprotect(memory + GUARD_SIZE, STACK_SIZE, PROT_READ | PROT_WRITE)) {
+		fprintf(stderr, "cannot get memory for a stack\n");
+		abort();
+	}
+	stack->bottom = memory + GUARD_SIZE;
+	stack->size = STACK_SIZE;
+	return stack;
+}
+
+/* May be the stack that we are on: it is not used before the next thread is created. */
+static void stack_put(struct sched_stack *stack)
+{
+	stack->next = sched.free;
+	sched.free = stack;
+	sched.nr_free++;
+}
+
+static void stacks_trim(void)
+{
+	while (sched.nr_free > STACKS_KEPT) {
+		struct sched_stack *stack = sched.free;
+
+		sched.free = stack->next;
+		sched.nr_free--;
+		munmap((char *)stack->bottom - GUARD_SIZE, GUARD_SIZE + stack->size);
+		free(stack);
+	}
+}
+
+/* ---- switching ---- */
+
+static inline void before_switch(struct sched_stack *from, struct sched_stack *to, bool dying)
+{
+#ifdef SHIM_ASAN
+	__sanitizer_start_switch_fiber(dying ? NULL : &from->asan_fake_stack, to->bottom, to->size);
+#else
+	(void)from;
+	(void)to;
+	(void)dying;
+#endif
+}
+
+static inline void after_switch(struct sched_stack *self)
+{
+#ifdef SHIM_ASAN
+	const void *bottom;
+	size_t size;
+
+	__sanitizer_finish_switch_fiber(self->asan_fake_stack, &bottom, &size);
+	/* The main stack's place is learnt by leaving it the first time. */
+	if (!main_stack.bottom) {
+		main_stack.bottom = (void *)bottom;
+		main_stack.size = size;
+	}
+#else
+	(void)self;
+#endif
+}
+
+static void switch_to(struct sim_thread *next)
+{
+	struct sim_thread *self = sched.running;
+	transfer_t from;
+
+	world.counts.context_switches++;
+	sched.running = next;
+	before_switch(self->stack, next->stack, self->state == SCHED_DEAD);
+	from = jump_fcontext(next->stack->context, self->stack);
+	((struct sched_stack *)from.data)->context = from.fctx;
+	after_switch(self->stack);
+	if (unlikely(world.failed))
+		world_report_failure();
+}
+
+/* ---- picking ---- */
+
+static void run_event(u32 index)
+{
+	struct sim_event *event = event_take(index);
+
+	event->fn(event);
+	if (unlikely(irq_thread.nr_held))
+		thread_check_locks(&irq_thread, "at the end of an interrupt");
+}
+
+static struct sim_thread *take_thread(u32 index)
+{
+	struct list_head *entry = sched.run.next;
+	struct sim_thread *thread;
+
+	while (index--)
+		entry = entry->next;
+	thread = list_entry(entry, struct sim_thread, run);
+	list_del(entry);
+	thread->on_run_queue = false;
+	sched.nr_run--;
+	return thread;
+}
+
+/* Nothing to choose: interrupts that are due now, but not those that they cause, then the first thread. */
+static struct sim_thread *pick_fifo(void)
+{
+	for (;;) {
+		u32 due = events_due();
+
+		while (due-- && events_due())
+			run_event(0);
+		if (likely(sched.nr_run))
+			return take_thread(0);
+		if (events_due())
+			continue;
+		if (events_in_future())
+			events_advance();
+		else
+			threads_idle();
+	}
+}
+
+static struct sim_thread *pick_chosen(void)
+{
+	for (;;) {
+		u32 due = events_due();
+		u32 time_may_pass = sched.nr_run && !due && events_in_future();
+		u32 n = due + sched.nr_run + time_may_pass;
+		u32 choice;
+
+		if (!n) {
+			if (events_in_future())
+				events_advance();
+			else
+				threads_idle();
+			continue;
+		}
+		choice = sim_choose(n, due ? "event or thread" : "thread");
+		if (choice < due)
+			run_event(choice);
+		else if (choice < due + sched.nr_run)
+			return take_thread(choice - due);
+		else
+			events_advance();
+	}
+}
+
+static void schedule(void)
+{
+	struct sim_thread *self = sched.running, *next;
+
+	/* Whoever is woken from here on, the caller included, has to be picked. */
+	sched_current = &irq_thread;
+	next = world.fifo ? pick_fifo() : pick_chosen();
+	if (next != self)
+		switch_to(next);
+	sched_current = self;
+}
+
+void sched_sleep(void)
+{
+	if (sched_current->state == SCHED_WAITING)
+		schedule();
+}
+
+static void make_runnable(struct sim_thread *thread)
+{
+	thread->on_run_queue = true;
+	list_add_tail(&thread->run, &sched.run);
+	sched.nr_run++;
+}
+
+bool sched_wake(struct sim_thread *thread)
+{
+	if (thread->state != SCHED_WAITING)
+		return false;
+	world.counts.wakeups++;
+	thread->state = SCHED_RUNNING;
+	/* A thread about to sleep or preempted while about to: it has not slept yet. */
+	if (thread != sched_current && !thread->on_run_queue)
+		make_runnable(thread);
+	return true;
+}
+
+void sched_preempt_slow(void)
+{
+	struct sim_thread *self = sched_current;
+
+	if (in_atomic() || self->state == SCHED_DEAD || !world.active)
+		return;
+	if (!sched.nr_run && !events_due())
+		return;
+	if (!choose_biased(2, "preempt", 3))
+		return;
+	make_runnable(self);
+	schedule();
+}
+
+void sim_yield(void)
+{
+	shim_might_sleep("sim_yield()", SHIM_SITE);
+	make_runnable(sched_current);
+	schedule();
+}
+
+void sched_set_preemptible(bool on)
+{
+	sched_preemptible = on;
+}
+
+/* ---- life of a thread ---- */
+
+static void thread_main(transfer_t from)
+{
+	struct sim_thread *self = sched.running;
+
+	((struct sched_stack *)from.data)->context = from.fctx;
+	after_switch(self->stack);
+	sched_current = self;
+	self->fn(self->arg);
+	thread_ended(self);
+	stack_put(self->stack);
+	schedule();
+	abort();
+}
+
+void sched_thread_begin(struct sim_thread *thread)
+{
+	struct sched_stack *stack = stack_get();
+
+#ifdef SHIM_ASAN
+	/* What an abandoned thread left poisoned. */
+	ASAN_UNPOISON_MEMORY_REGION(stack->bottom, stack->size);
+	stack->asan_fake_stack = NULL;
+#endif
+	stack->context = make_fcontext((char *)stack->bottom + stack->size, stack->size, thread_main);
+	thread->stack = stack;
+	make_runnable(thread);
+}
+
+/* A thread that will never run again gives back its stack, without being unwound. */
+void sched_thread_abandon(struct sim_thread *thread)
+{
+	if (thread->state != SCHED_DEAD)
+		stack_put(thread->stack);
+}
+
+void sched_start(void)
+{
+	INIT_LIST_HEAD(&sched.run);
+	sched.nr_run = 0;
+	sched.running = &sched_main_thread;
+	sched_current = &sched_main_thread;
+	threads_start(&irq_thread);
+	sched_main_thread.stack = &main_stack;
+}
+
+void sched_finish(void)
+{
+	threads_finish();
+}
+
+void sched_discard(void)
+{
+	threads_discard();
+	events_discard();
+	stacks_trim();
+	sched.running = &sched_main_thread;
+	sched_current = &sched_main_thread;
+}
+
+void sched_fail(void)
+{
+	if (sched.running != &sched_main_thread && world.active) {
+		sched_current = &sched_main_thread;
+		switch_to(&sched_main_thread);
+	}
+	world_report_failure();
+}
+
+#endif /* !SHIM_THREADS */
