@@ -97,6 +97,9 @@ void oracle_begin(struct oracle *o, struct oracle_io *io, struct oracle_device *
 int oracle_end(struct oracle *o, struct oracle_io *io, int error, const tag_t *tags,
 	       struct oracle_mismatch *m);
 u32 oracle_in_flight(const struct oracle *o);
+/* Would such a request overlap one in flight, one of the two not being a read? */
+bool oracle_would_race(const struct oracle *o, const struct oracle_device *device, enum oracle_op op,
+		       sector_t sector, u64 sectors);
 
 /*
  * A snapshot @id of @master comes into being between the two calls (around the suspend). When the suspend

@@ -109,6 +109,15 @@ u32 oracle_in_flight(const struct oracle *o)
 	return o->reads.nr + o->writes.nr;
 }
 
+bool oracle_would_race(const struct oracle *o, const struct oracle_device *device, enum oracle_op op,
+		       sector_t sector, u64 sectors)
+{
+	u64 start = in_flight_key(device, sector), end = in_flight_key(device, sector + sectors);
+
+	return any_overlap(&o->writes, start, end) ||
+	       (op != ORACLE_READ && any_overlap(&o->reads, start, end));
+}
+
 /* ---- contents ---- */
 
 /* The page is about to change: the newest snapshot of the device keeps its value, unless it has one. */

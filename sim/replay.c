@@ -1,0 +1,520 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The engine: requests to the target, one after the other or at their times, up to a number in flight.
+ *
+ * Every write has its number, every read is judged by the oracle when it ends. A request that overlaps one in flight
+ * waits for it (unless races are asked for): the program that was traced did so too, mostly, and what
+ * a sector must hold stays definite. Snapshots are made in between (replay_snaps.c), with requests in flight:
+ * suspending the device waits for them.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "replay_int.h"
+
+static u64 wall_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (u64)ts.tv_sec * 1000000000ull + (u64)ts.tv_nsec;
+}
+
+u32 replay_random(struct replay *r, u32 n)
+{
+	r->rng ^= r->rng << 13;
+	r->rng ^= r->rng >> 7;
+	r->rng ^= r->rng << 17;
+	return (u32)(((r->rng >> 32) * n) >> 32);
+}
+
+/* ---- bios ---- */
+
+struct replay_bio *replay_bio_get(struct replay *r, u32 sectors)
+{
+	struct replay_bio *b = r->free;
+
+	if (b) {
+		r->free = b->next;
+	} else {
+		b = calloc(1, sizeof(*b));
+		if (!b)
+			abort();
+		b->r = r;
+	}
+	if (b->max_tags < sectors) {
+		b->max_tags = max(sectors, 64u);
+		b->tags = realloc(b->tags, b->max_tags * sizeof(*b->tags));
+		if (!b->tags)
+			abort();
+	}
+	return b;
+}
+
+void replay_bio_put(struct replay_bio *b)
+{
+	b->next = b->r->free;
+	b->r->free = b;
+}
+
+static void free_bios(struct replay *r)
+{
+	while (r->free) {
+		struct replay_bio *b = r->free;
+
+		r->free = b->next;
+		free(b->tags);
+		free(b);
+	}
+}
+
+void replay_found(struct replay *r, const struct oracle_mismatch *m, u64 position, const char *when)
+{
+	char line[512];
+
+	if (r->result->mismatches++ >= REPLAY_MAX_PRINTED)
+		return;
+	progress_clear();
+	oracle_format(r->oracle, m, line, sizeof(line));
+	sim_message("%s: record %llu: %s: %s", r->options->trace_name, position, when, line);
+	if (r->result->mismatches == 1 && r->options->reproducer)
+		sim_message("reproduce: %s", r->options->reproducer);
+}
+
+static void io_failed(struct replay *r, const struct replay_bio *b, bool snapshot, int error)
+{
+	u64 n = snapshot ? r->snapshot_failures++ : r->origin_failures++;
+
+	if (r->options->log && n < REPLAY_MAX_PRINTED)
+		sim_message("%s: record %llu: %s of the %s ends with %s", r->options->trace_name,
+			    b->position, replay_op_names[b->op], snapshot ? "snapshots" : "origin",
+			    errno_name(error));
+}
+
+static void bio_ended(struct bio *bio)
+{
+	struct replay_bio *b = bio->bi_private;
+	struct replay *r = b->r;
+	int error = blk_status_to_errno(bio->bi_status);
+	struct oracle_mismatch m;
+
+	bio_put(bio);
+	if (b->counted)
+		histogram_add(&r->result->latency[b->op], sim_now_ns() - b->start_ns);
+	if (error)
+		io_failed(r, b, !b->empty_flush && b->oracle.device != r->origin, error);
+	if (!b->empty_flush && r->oracle) {
+		u32 sectors = b->oracle.sectors;
+
+		if (oracle_end(r->oracle, &b->oracle, error, b->tags, &m))
+			replay_found(r, &m, b->position, "read");
+		else if (b->op == REPLAY_READ && !error)
+			r->result->verified_sectors += sectors;
+	}
+	replay_bio_put(b);
+	r->in_flight--;
+	if (r->waiting && r->in_flight <= r->wake_at) {
+		r->waiting = false;
+		wake_up(&r->wait);
+	}
+}
+
+void replay_wait(struct replay *r, u32 at_most_in_flight)
+{
+	if (r->in_flight <= at_most_in_flight)
+		return;
+	r->wake_at = at_most_in_flight;
+	r->waiting = true;
+	wait_event(r->wait, r->in_flight <= at_most_in_flight);
+	r->waiting = false;
+}
+
+static const struct {
+	enum oracle_op oracle;
+	enum req_op req;
+	bool data;
+} ops[REPLAY_NR_OPS] = {
+	[REPLAY_READ] = { ORACLE_READ, REQ_OP_READ, true },
+	[REPLAY_WRITE] = { ORACLE_WRITE, REQ_OP_WRITE, true },
+	[REPLAY_FLUSH] = { ORACLE_READ, REQ_OP_WRITE, false },
+	[REPLAY_DISCARD] = { ORACLE_DISCARD, REQ_OP_DISCARD, false },
+	[REPLAY_WRITE_ZEROES] = { ORACLE_ZERO, REQ_OP_WRITE_ZEROES, false },
+};
+
+static void issue_one(struct replay *r, struct block_device *bdev, struct oracle_device *device, u8 op,
+		      blk_opf_t flags, sector_t sector, u32 sectors, u64 position, bool counted)
+{
+	bool data = ops[op].data;
+	struct replay_bio *b = replay_bio_get(r, data ? sectors : 0);
+	u32 write_no = 0;
+	struct bio *bio;
+
+	if (op == REPLAY_WRITE) {
+		write_no = r->oracle ? oracle_write_no(r->oracle) : (u32)(r->issued % TAG_WRITE_MAX) + 1;
+		oracle_fill(write_no, sector, sectors, b->tags);
+	}
+	b->op = op;
+	b->counted = counted;
+	b->position = position;
+	b->empty_flush = !sectors;
+	b->start_ns = sim_now_ns();
+	b->oracle.device = device;
+	if (sectors && r->oracle)
+		oracle_begin(r->oracle, &b->oracle, device, ops[op].oracle, sector, sectors, write_no);
+	bio = sim_bio_alloc(bdev, ops[op].req | flags, sector, sectors, data && sectors ? b->tags : NULL);
+	bio->bi_end_io = bio_ended;
+	bio->bi_private = b;
+	r->in_flight++;
+	submit_bio(bio);
+}
+
+/* As the block layer does it: a large request is several bios, issued together. */
+void replay_issue(struct replay *r, struct block_device *bdev, struct oracle_device *device, u8 op,
+		  blk_opf_t flags, sector_t sector, u64 sectors, u64 position, bool counted)
+{
+	u64 most = ops[op].data ? REPLAY_BIO_DATA_SECTORS : REPLAY_BIO_NO_DATA_SECTORS;
+	u32 depth = r->options->depth;
+
+	do {
+		u32 n = (u32)min(sectors, most);
+
+		if (r->in_flight >= depth)
+			replay_wait(r, depth - 1 - depth / 4);
+		while (n && r->oracle && !r->options->races &&
+		       oracle_would_race(r->oracle, device, ops[op].oracle, sector, n))
+			replay_wait(r, r->in_flight - 1);
+		issue_one(r, bdev, device, op, flags, sector, n, position, counted);
+		flags &= ~REQ_PREFLUSH; /* once is enough */
+		sector += n;
+		sectors -= n;
+	} while (sectors);
+}
+
+/* ---- requests ---- */
+
+/* False: past the end, and not to be issued. */
+static bool place(struct replay *r, struct replay_request *q)
+{
+	sector_t size = r->options->origin_sectors;
+
+	if (q->sector + q->sectors <= size)
+		return true;
+	if (r->options->past_end == PAST_END_REFUSE) {
+		r->result->past_end++;
+		return false;
+	}
+	r->result->past_end_wrapped++;
+	q->sector %= size;
+	if (q->sectors > size)
+		q->sectors = size;
+	if (q->sector + q->sectors > size)
+		q->sector = size - q->sectors;
+	return true;
+}
+
+/* Reads and writes of snapshots in between. */
+static void snapshot_io(struct replay *r, u64 n, u8 op, u64 *count)
+{
+	struct replay_snap *snap;
+	struct block_device *bdev;
+
+	if (!n || r->issued % n || !r->nr_snaps || r->stopped_snapshots || !r->last_write_sectors)
+		return;
+	snap = &r->snaps[replay_random(r, (u32)min(r->nr_snaps, (u64)UINT_MAX))];
+	bdev = replay_snap_open(r, snap);
+	if (!bdev)
+		return;
+	(*count)++;
+	replay_issue(r, bdev, snap->oracle, op, 0, r->last_write_sector,
+		     min(r->last_write_sectors, (u64)REPLAY_BIO_DATA_SECTORS), r->issued, false);
+}
+
+static void do_request(struct replay *r, struct replay_request *q, u64 start_ns)
+{
+	blk_opf_t flags = 0;
+
+	if (q->flags & TRACE_FUA && q->op == REPLAY_WRITE)
+		flags |= REQ_FUA;
+	if ((q->flags & TRACE_PREFLUSH && q->op == REPLAY_WRITE) || q->op == REPLAY_FLUSH)
+		flags |= REQ_PREFLUSH;
+	if (q->flags & TRACE_SYNC)
+		flags |= REQ_SYNC;
+	if (q->flags & TRACE_META)
+		flags |= REQ_META;
+	if (!place(r, q))
+		return;
+	if (r->options->timed && q->time_ns + start_ns > sim_now_ns())
+		sim_sleep_ns(q->time_ns + start_ns - sim_now_ns());
+	r->result->requests[q->op]++;
+	r->result->sectors[q->op] += q->sectors;
+	replay_issue(r, r->bdev, r->origin, q->op, flags, q->sector, q->sectors, q->position, true);
+	if (q->op == REPLAY_WRITE) {
+		r->last_write_sector = q->sector;
+		r->last_write_sectors = q->sectors;
+	}
+}
+
+static void issue_all(struct replay *r)
+{
+	const struct replay_options *o = r->options;
+	u64 start_ns = sim_now_ns(), total = r->extent->total;
+	struct replay_request q;
+
+	r->result->sample_every = max(total / (REPLAY_SAMPLES - 1), 1ull);
+	while (r->source->next(r->source, &q) == 1) {
+		replay_roll(r, &q);
+		do_request(r, &q, start_ns);
+		r->issued++;
+		snapshot_io(r, o->snapshot_reads, REPLAY_READ, &r->result->snapshot_reads);
+		snapshot_io(r, o->snapshot_writes, REPLAY_WRITE, &r->result->snapshot_writes);
+		if (r->issued % r->result->sample_every == 0)
+			replay_sample(r);
+		if (o->verify && o->verify_every && r->issued % o->verify_every == 0 && r->issued < total)
+			replay_read_back(r);
+		if (o->progress && progress_due())
+			progress_show("%llu of %llu requests, %llu snapshots", r->issued, total,
+				      r->nr_snaps);
+	}
+	replay_wait(r, 0);
+	r->result->duration_ns = sim_now_ns() - start_ns;
+	r->result->total = r->issued;
+}
+
+/* ---- the store's disk: one record is a write with PREFLUSH and FUA, but for the superblock's ---- */
+
+static void store_event(void *context, const struct disk_log_event *ev)
+{
+	struct replay *r = context;
+	u64 copied = sim_counts()->copy_destinations;
+
+	if (ev->completed || (ev->opf & (REQ_PREFLUSH | REQ_FUA)) != (REQ_PREFLUSH | REQ_FUA) ||
+	    !ev->sectors || ev->sector == 0)
+		return;
+	r->result->records++;
+	histogram_add(&r->result->group_sizes, copied - r->copies_at_record);
+	r->copies_at_record = copied;
+}
+
+/* ---- counts ---- */
+
+#define DIFF(field) (a.field - b->field)
+
+static struct disk_counts counts_since(struct disk *disk, const struct disk_counts *b)
+{
+	struct disk_counts a = *disk_counts(disk);
+
+	return (struct disk_counts){
+		.reads = DIFF(reads), .writes = DIFF(writes), .flushes = DIFF(flushes),
+		.discards = DIFF(discards), .write_zeroes = DIFF(write_zeroes),
+		.preflush = DIFF(preflush), .fua = DIFF(fua), .sectors_read = DIFF(sectors_read),
+		.sectors_written = DIFF(sectors_written),
+		.sectors_discarded = DIFF(sectors_discarded), .meta_writes = DIFF(meta_writes),
+		.meta_sectors_written = DIFF(meta_sectors_written), .errors = DIFF(errors),
+	};
+}
+
+static struct sim_counts sim_since(const struct sim_counts *b)
+{
+	struct sim_counts a = *sim_counts();
+
+	return (struct sim_counts){
+		.context_switches = DIFF(context_switches), .wakeups = DIFF(wakeups),
+		.events = DIFF(events), .bios = DIFF(bios), .bio_splits = DIFF(bio_splits),
+		.copies = DIFF(copies), .copy_sectors = DIFF(copy_sectors),
+		.copy_destinations = DIFF(copy_destinations), .zeroes = DIFF(zeroes),
+		.zero_sectors = DIFF(zero_sectors),
+	};
+}
+
+struct counts_start {
+	struct disk_counts origin, store;
+	struct sim_counts sim;
+};
+
+static void counts_begin(struct replay *r, struct counts_start *start)
+{
+	start->origin = *disk_counts(r->origin_disk);
+	start->store = *disk_counts(r->store_disk);
+	start->sim = *sim_counts();
+	r->result->records = 0;
+	memset(&r->result->group_sizes, 0, sizeof(r->result->group_sizes));
+	r->copies_at_record = start->sim.copy_destinations;
+}
+
+static void counts_end(struct replay *r, const struct counts_start *start)
+{
+	struct replay_result *result = r->result;
+	u64 data;
+
+	result->origin = counts_since(r->origin_disk, &start->origin);
+	result->store = counts_since(r->store_disk, &start->store);
+	result->sim = sim_since(&start->sim);
+	result->copied_chunks = result->sim.copy_destinations;
+	result->copied_sectors = result->copied_chunks * r->options->chunk;
+	result->metadata_sectors = result->store.meta_sectors_written;
+	data = result->store.sectors_written - result->metadata_sectors;
+	result->direct_chunk_writes_sectors =
+		data > result->copied_sectors ? data - result->copied_sectors : 0;
+	result->memory_peak = sim_memory_peak_bytes();
+}
+
+/* ---- set-up and end ---- */
+
+static void add_disks(struct replay *r)
+{
+	const struct replay_options *o = r->options;
+
+	r->origin_disk = disk_delay_create(disk_ram_create("origin", o->origin_sectors), o->model);
+	r->store_disk = disk_delay_create(disk_log_create(disk_ram_create("store", o->store_sectors),
+							  store_event, r), o->model);
+	disk_register("origin", r->origin_disk, o->block_size);
+	disk_register("store", r->store_disk, o->block_size);
+}
+
+static bool start_target(struct replay *r)
+{
+	const struct replay_options *o = r->options;
+	const char *error = NULL;
+	char table[512];
+	int e;
+
+	snprintf(table, sizeof(table), "0 %llu multisnapshot origin store %llu %s %s %s",
+		 o->origin_sectors, o->chunk, o->preserve_on_error ? "1 preserve-on-error" : "0",
+		 o->store, o->store_args ? o->store_args : "0");
+	e = dmctl_create(REPLAY_DEVICE);
+	if (!e)
+		e = dmctl_load(REPLAY_DEVICE, table, &error);
+	if (!e)
+		e = dmctl_resume(REPLAY_DEVICE);
+	if (e) {
+		sim_message("the target does not start: %s%s%s (table \"%s\")", errno_name(e),
+			    error ? ": " : "", error ? error : "", table);
+		r->setup_error = e;
+		return false;
+	}
+	r->bdev = disk_bdev(REPLAY_DEVICE);
+	r->result->format = *disk_counts(r->store_disk);
+	return true;
+}
+
+static void finish(struct replay *r)
+{
+	struct replay_status status;
+
+	if (replay_status(r, &status)) {
+		r->result->error = status.error;
+		r->result->allocated = status.allocated;
+		r->result->metadata = status.metadata;
+	}
+	/* What failed because the snapshots had been given up, or the origin stopped, failed rightly. */
+	r->result->failed = status.error ? 0 : r->snapshot_failures;
+	if (!status.error || !r->options->preserve_on_error)
+		r->result->failed += r->origin_failures;
+	r->result->snapshots_live = r->nr_snaps;
+}
+
+static void replay_thread(void *arg)
+{
+	struct replay *r = arg;
+	const struct replay_options *o = r->options;
+	struct counts_start start;
+	u64 t0, t1;
+
+	if (!start_target(r))
+		goto remove;
+	replay_create_snapshots(r, o->initial_snapshots);
+	sim_memory_peak_reset();
+	counts_begin(r, &start);
+	t0 = wall_ns();
+	issue_all(r);
+	if (o->settle)
+		dmctl_message(REPLAY_DEVICE, "settle");
+	t1 = wall_ns();
+	r->result->wall_replay_ns += t1 - t0 - r->result->wall_readback_ns;
+	counts_end(r, &start);
+	replay_sample(r);
+	if (o->verify)
+		replay_read_back(r);
+	progress_clear();
+	finish(r);
+	replay_snaps_close(r);
+remove:
+	if (dmctl_exists(REPLAY_DEVICE))
+		dmctl_remove(REPLAY_DEVICE);
+}
+
+static int save(struct disk *disk, const char *path)
+{
+	int e = path ? disk_save(disk, path) : 0;
+
+	if (e)
+		sim_message("%s: cannot be written: %s", path, errno_name(e));
+	return e;
+}
+
+static void world_log(void *context, int level, const char *line)
+{
+	const struct replay *r = context;
+
+	if (r->options->log)
+		fprintf(stderr, "%s\n", line);
+}
+
+static void world_failed(void *context, const char *what)
+{
+	const struct replay *r = context;
+
+	progress_clear();
+	sim_message("%s: after %llu requests: %s", r->options->trace_name, r->issued, what);
+	if (r->options->reproducer)
+		sim_message("reproduce: %s", r->options->reproducer);
+	exit(SIM_EXIT_FOUND);
+}
+
+int replay_run(struct replay_source *source, const struct replay_extent *extent,
+	       const struct replay_options *options, struct replay_result *result)
+{
+	struct replay r = {
+		.options = options, .extent = extent, .source = source, .result = result,
+		.rng = options->seed * 0x9E3779B97F4A7C15ull + 0x1234567,
+	};
+	struct sim_options so = {
+		.strategy = options->strategy, .seed = options->seed, .fail = world_failed,
+		.fail_context = &r, .log = world_log, .log_context = &r,
+		.reproducer = options->reproducer,
+	};
+
+	memset(result, 0, sizeof(*result));
+	result->origin_sectors = options->origin_sectors;
+	result->store_sectors = options->store_sectors;
+	result->chunk = options->chunk;
+	if (source->rewind(source))
+		return -1;
+	if (options->verify) {
+		r.oracle = oracle_create(options->origin_sectors);
+		r.cursor = oracle_cursor_create(r.oracle);
+		r.origin = oracle_device(r.oracle, SNAPID_ORIGIN);
+	}
+	init_waitqueue_head(&r.wait);
+	sim_start(&so);
+	if (sim_module_load("dm-multisnapshot"))
+		sim_fail("module dm-multisnapshot does not load");
+	add_disks(&r);
+	sim_thread_start("replay", replay_thread, &r);
+	sim_run();
+	sim_stop();
+	if (save(r.store_disk, options->save_store) || save(r.origin_disk, options->save_origin))
+		r.setup_error = -EIO;
+	disk_unregister("origin");
+	disk_unregister("store");
+	disk_destroy(r.origin_disk);
+	disk_destroy(r.store_disk);
+	result->oracle_bytes = r.oracle ? oracle_memory_bytes(r.oracle) : 0;
+	oracle_cursor_destroy(r.cursor);
+	oracle_destroy(r.oracle);
+	free_bios(&r);
+	free(r.snaps);
+	free(r.status);
+	return r.setup_error ? -1 : 0;
+}
