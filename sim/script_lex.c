@@ -54,13 +54,16 @@ static void skip_blanks(struct lexer *lx)
 /* One quoted part, the opening quote still ahead; appends to @out. */
 static bool lex_quoted(struct lexer *lx, FILE *out)
 {
+	unsigned int begun = lx->line;
 	char quote = *lx->at++;
 
 	for (; *lx->at != quote; lx->at++) {
 		char ch = *lx->at;
 
-		if (!ch)
+		if (!ch) {
+			lx->line = begun;
 			return lex_error(lx, "a quote is not closed");
+		}
 		if (ch == '\n')
 			lx->line++;
 		if (ch == '\\' && quote == '"') {

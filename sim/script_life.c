@@ -189,23 +189,30 @@ int script_life_resume(void)
 	return 0;
 }
 
-/* The devices that were loaded when the power went, again, in the order of their creation. */
+/*
+ * The devices that were loaded when the power went, again, in the order of their creation. One that is
+ * refused does not stop the others; the first error is the result.
+ */
 void script_reload(struct script_thread *t, const struct script_command *c)
 {
-	char detail[256];
+	char detail[256] = "";
+	int first = 0;
 
 	for (u64 i = 0; i < life.nr_devices; i++) {
+		const char *name = life.devices[i].name, *table = life.devices[i].table;
 		const char *error = NULL;
-		int r = 0;
+		int r;
 
-		if (!life.devices[i].table[0] || world_device_exists(life.devices[i].name))
+		if (!table[0] || world_device_exists(name))
 			continue;
-		r = world_device_create(life.devices[i].name, life.devices[i].table, &error);
-		snprintf(detail, sizeof(detail), "(%s%s%s)", life.devices[i].name,
-			 error ? ": " : "", error ? error : "");
-		if (r || c->expect_error)
-			script_result(t, c, r, detail);
+		r = world_device_create(name, table, &error);
+		if (!r || first)
+			continue;
+		first = r;
+		snprintf(detail, sizeof(detail), "(%s%s%s)", name, error ? ": " : "",
+			 error ? error : "");
 	}
+	script_result(t, c, first, first ? detail : NULL);
 }
 
 static bool has_crash(const struct script_command *c)

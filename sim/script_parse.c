@@ -115,7 +115,7 @@ static bool take_expect_error(struct script_command *c, const struct script_line
 
 /* The command in @line from word @word on. */
 static struct script_command *parse_command(struct parser *p, const struct script_line *line,
-					    int word)
+					    int word, bool top)
 {
 	struct script_command *c = calloc(1, sizeof(*c));
 	const char *verb;
@@ -138,12 +138,17 @@ static struct script_command *parse_command(struct parser *p, const struct scrip
 	}
 	if (c->verb->parse(c))
 		return NULL;
+	if (!top && (c->verb->run == script_crash || c->verb->run == script_reload)) {
+		script_syntax(c, "%s stands at the top level only", verb);
+		return NULL;
+	}
 	if (c->verb->run == script_parallel) {
 		c->block = parse_lines(p, c);
 		if (!c->block)
 			return NULL;
 	} else if (c->verb->run == script_start) {
-		c->block = parse_command(p, line, line->nr_words - c->argc + c->next_arg);
+		c->block = parse_command(p, line, line->nr_words - c->argc + c->next_arg,
+					 false);
 		if (!c->block)
 			return NULL;
 	}
@@ -168,7 +173,7 @@ static struct script_command *parse_lines(struct parser *p, const struct script_
 				 opener ? "an empty block" : "\"}\" without \"{\"");
 			return NULL;
 		}
-		c = parse_command(p, line, 0);
+		c = parse_command(p, line, 0, !opener);
 		if (!c)
 			return NULL;
 		*end = c;
