@@ -68,6 +68,7 @@ void *mem_alloc(size_t size, gfp_t flags, struct kmem_cache *cache, const char *
 {
 	struct mem_header *header;
 	void *object;
+	int i;
 
 	sched_enter();
 	header = arena_alloc(size);
@@ -80,7 +81,8 @@ void *mem_alloc(size_t size, gfp_t flags, struct kmem_cache *cache, const char *
 	header->vmalloc = false;
 	header->in_pool = false;
 	object = mem_object(header);
-	memset((char *)object + size, MEM_REDZONE_BYTE, MEM_REDZONE);
+	for (i = 0; i < MEM_REDZONE; i++)
+		((u8 *)object)[size + i] = MEM_REDZONE_BYTE;
 	mem.bytes += size;
 	if (mem.bytes > mem.peak_bytes)
 		mem.peak_bytes = mem.bytes;
