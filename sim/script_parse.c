@@ -60,7 +60,7 @@ bool script_take_name(struct script_command *c, const char *what, const char **w
 
 bool script_take_u64(struct script_command *c, const char *what, u64 *value)
 {
-	const char *word;
+	const char *word = NULL;
 
 	if (!script_take(c, what, &word))
 		return false;

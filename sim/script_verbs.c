@@ -88,7 +88,7 @@ static bool parse_model(struct script_command *c, const char *text)
 
 static bool take_size(struct script_command *c)
 {
-	const char *word;
+	const char *word = NULL;
 
 	if (!script_take(c, "the size", &word))
 		return false;
@@ -180,7 +180,7 @@ static int parse_dmsetup(struct script_command *c)
 	static const char *const known[] = { "create", "load",   "reload", "clear",  "suspend",
 					     "resume", "remove", "status", "table",  "info",
 					     "message", NULL };
-	const char *sub;
+	const char *sub = NULL;
 	int i;
 
 	if (!script_take(c, "the command", &sub))
@@ -405,7 +405,7 @@ static int parse_save(struct script_command *c)
 
 static int parse_sleep(struct script_command *c)
 {
-	const char *word;
+	const char *word = NULL;
 
 	if (!script_take(c, "the duration", &word))
 		return -1;
