@@ -105,9 +105,12 @@ int dmctl_resume(const char *name);
 int dmctl_suspend(const char *name, unsigned int flags);
 int dmctl_remove(const char *name);				/* -EBUSY while opened */
 int dmctl_message(const char *name, const char *message);	/* words, blank separated */
-/* Output of the active table (or inactive where there is no active one); -ENOSPC: the buffer is too small. */
+/*
+ * What dmsetup status and table print: "start length type text", a line for each target (no newline at the end), of the
+ * active table (or the inactive one where there is no active one). -ENOSPC: the buffer is too small.
+ */
 int dmctl_status(const char *name, status_type_t type, char *buf, size_t size);
-/* The status method itself with exactly @size bytes, for H16 and H38. */
+/* The text of the first target alone: its status method with exactly @size bytes, for H16 and H38. */
 int dmctl_status_raw(const char *name, status_type_t type, char *buf, size_t size);
 bool dmctl_exists(const char *name);
 bool dmctl_suspended(const char *name);
@@ -132,12 +135,18 @@ struct bio *sim_bio_alloc_bytes(struct block_device *bdev, blk_opf_t opf, sector
 /* Submit and wait (in a thread); frees the bio; 0 or -errno. */
 int sim_bio_wait(struct bio *bio);
 
+/*
+ * Reserves that submitters sleep on (H34): jobs of a kcopyd client, requests of a dm-io client. For clients created after
+ * the call, in this world; 0: the default, 1024 under fifo, else the kernel's 8 and 16.
+ */
+void sim_set_job_pools(unsigned int kcopyd_jobs, unsigned int io_jobs);
+
 /* ---- counts ---- */
 
 struct sim_counts {
 	u64 context_switches, wakeups, events;
 	u64 bios, bio_splits;
-	u64 copies, copy_sectors, copy_destinations;	/* kcopyd */
+	u64 copies, copy_sectors, copy_destinations;	/* kcopyd; sectors of the source */
 	u64 zeroes, zero_sectors;
 };
 const struct sim_counts *sim_counts(void);

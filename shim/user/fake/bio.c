@@ -101,8 +101,12 @@ static inline void bio_part_done(struct bio *bio)
 #endif
 	bio->__bi_remaining = 1;
 	bio->bi_state = BIO_DONE;
-	if (bio->bi_end_io)
-		bio->bi_end_io(bio);
+	if (!bio->bi_end_io)
+		return;
+	/* It may be called from an interrupt, so it may never sleep, whoever completes the bio now. */
+	sched_current->spin_depth++;
+	bio->bi_end_io(bio);
+	sched_current->spin_depth--;
 }
 
 void bio_complete(struct bio *bio)

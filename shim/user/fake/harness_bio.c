@@ -89,7 +89,7 @@ static void submitter_thread(void *unused)
 
 void submit_bio(struct bio *bio)
 {
-	if (!in_irq() && sched_current->fn) {
+	if (!in_atomic() && sched_current->fn) {
 		submit_bio_noacct(bio);
 		return;
 	}

@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The life of a dm device: creation, suspend, table swap, resume, removal. As drivers/md/dm.c has it in 6.1; the
+ * ioctls that drive it are in dmctl.c.
+ *
+ * Suspend is: presuspend methods; block new I/O (it is deferred); wait for those inside of the map path; wait for the I/O
+ * in flight; the noflush flag is cleared; postsuspend methods. So dm_noflush_suspending() is false in postsuspend (H42).
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dm.h"
+#include "dm_device.h"
+
+LIST_HEAD(dm_devices);
+
+void md_set_flag(struct mapped_device *md, int flag)
+{
+	sched_enter();
+	WRITE_ONCE(md->flags, md->flags | 1UL << flag);
+	sched_exit();
+}
+
+void md_clear_flag(struct mapped_device *md, int flag)
+{
+	sched_enter();
+	WRITE_ONCE(md->flags, md->flags & ~(1UL << flag));
+	sched_exit();
+}
+
+/* ---- SRCU ---- */
+
+void dm_srcu_unlock_slow(struct dm_srcu *srcu)
+{
+	wake_up_all(&srcu->wait);
+}
+
+void dm_srcu_wait(struct dm_srcu *srcu)
+{
+	int round;
+
+	might_sleep();
+	/* Twice: a reader may have taken the index just before it was turned. */
+	for (round = 0; round < 2; round++) {
+		u32 old = srcu->index;
+
+		WRITE_ONCE(srcu->index, !old);
+		wait_event(srcu->wait, !READ_ONCE(srcu->readers[old]));
+	}
+}
+
+/* ---- creation and destruction ---- */
+
+struct mapped_device *md_alloc(const char *name)
+{
+	struct mapped_device *md = calloc(1, sizeof(*md));
+
+	if (!md)
+		abort();
+	md->wq = alloc_workqueue("kdmflush/%s", WQ_MEM_RECLAIM, 0, name);
+	if (!md->wq || !bdev_add(&md->bdev, name, DM_MAJOR)) {
+		if (md->wq)
+			destroy_workqueue(md->wq);
+		free(md);
+		return NULL;
+	}
+	md->bdev.bd_md = md;
+	md->bdev.bd_block_size = SECTOR_SIZE;
+	snprintf(md->name, sizeof(md->name), "%u:%u", MAJOR(md->bdev.bd_dev),
+		 MINOR(md->bdev.bd_dev));
+	mutex_init(&md->suspend_lock);
+	mutex_init(&md->type_lock);
+	init_waitqueue_head(&md->io_barrier.wait);
+	init_waitqueue_head(&md->wait);
+	init_waitqueue_head(&md->holders_wait);
+	bio_list_init(&md->deferred);
+	INIT_WORK(&md->work, dm_deferred_work);
+	INIT_WORK(&md->requeue_work, dm_requeue_work);
+	return md;
+}
+
+void md_destroy(struct mapped_device *md)
+{
+	struct dm_table *map;
+	u32 index;
+
+	might_sleep();
+	md_set_flag(md, DMF_FREEING);
+	mutex_lock(&md->suspend_lock);
+	index = dm_srcu_lock(&md->io_barrier);
+	map = md->map;
+	if (!md_flag(md, DMF_SUSPENDED)) {
+		dm_table_presuspend_targets(map);
+		md_set_flag(md, DMF_SUSPENDED);
+		md_set_flag(md, DMF_POST_SUSPENDING);
+		dm_table_postsuspend_targets(map);
+	}
+	dm_srcu_unlock(&md->io_barrier, index);
+	mutex_unlock(&md->suspend_lock);
+	wait_event(md->holders_wait, !READ_ONCE(md->holders));
+	if (map) {
+		map->bound = false;
+		WRITE_ONCE(md->map, NULL);
+		dm_srcu_wait(&md->io_barrier);
+		dm_table_destroy(map);
+	}
+	destroy_workqueue(md->wq);
+	mutex_destroy(&md->suspend_lock);
+	mutex_destroy(&md->type_lock);
+	bdev_remove(&md->bdev);
+	free(md);
+}
+
+/* ---- suspend and resume ---- */
+
+static bool no_pending_io(struct mapped_device *md)
+{
+	return !READ_ONCE(md->pending_io);
+}
+
+static void queue_deferred(struct mapped_device *md)
+{
+	md_clear_flag(md, DMF_BLOCK_IO_FOR_SUSPEND);
+	queue_work(md->wq, &md->work);
+}
+
+int md_suspend(struct mapped_device *md, unsigned int flags)
+{
+	bool noflush = flags & DMCTL_NOFLUSH;
+	struct dm_table *map;
+
+	mutex_lock(&md->suspend_lock);
+	if (md_flag(md, DMF_SUSPENDED)) {
+		mutex_unlock(&md->suspend_lock);
+		return -EINVAL;
+	}
+	map = md->map;
+	if (noflush)
+		md_set_flag(md, DMF_NOFLUSH_SUSPENDING);
+	dm_table_presuspend_targets(map);
+
+	/* Without DMCTL_NOLOCKFS a file system would be frozen here; there is none. */
+
+	md_set_flag(md, DMF_BLOCK_IO_FOR_SUSPEND);
+	if (map)
+		dm_srcu_wait(&md->io_barrier);
+	flush_workqueue(md->wq);
+	if (map)
+		wait_event(md->wait, no_pending_io(md));
+	md_set_flag(md, DMF_SUSPENDED);
+	if (noflush)
+		md_clear_flag(md, DMF_NOFLUSH_SUSPENDING);
+	if (map)
+		dm_srcu_wait(&md->io_barrier);
+
+	md_set_flag(md, DMF_POST_SUSPENDING);
+	dm_table_postsuspend_targets(map);
+	md_clear_flag(md, DMF_POST_SUSPENDING);
+	mutex_unlock(&md->suspend_lock);
+	return 0;
+}
+
+int md_resume(struct mapped_device *md)
+{
+	int r = -EINVAL;
+
+	mutex_lock(&md->suspend_lock);
+	if (md_flag(md, DMF_SUSPENDED) && !md_flag(md, DMF_FREEING) && md->map &&
+	    dm_table_get_size(md->map)) {
+		r = dm_table_resume_targets(md->map);
+		if (!r) {
+			queue_deferred(md);
+			md_clear_flag(md, DMF_SUSPENDED);
+		}
+	}
+	mutex_unlock(&md->suspend_lock);
+	return r;
+}
+
+int md_swap_table(struct mapped_device *md, struct dm_table *table, struct dm_table **old)
+{
+	struct queue_limits limits;
+	int r = -EINVAL;
+
+	mutex_lock(&md->suspend_lock);
+	if (md_flag(md, DMF_SUSPENDED))
+		r = dm_calculate_queue_limits(table, &limits);
+	if (!r) {
+		*old = md->map;
+		WRITE_ONCE(md->bdev.bd_nr_sectors, dm_table_get_size(table));
+		dm_table_set_restrictions(table, &limits);
+		if (*old)
+			(*old)->bound = false;
+		table->bound = true;
+		WRITE_ONCE(md->map, table);
+		if (*old)
+			dm_srcu_wait(&md->io_barrier);
+	}
+	mutex_unlock(&md->suspend_lock);
+	return r;
+}
+
+/* ---- what targets ask ---- */
+
+const char *dm_device_name(struct mapped_device *md)
+{
+	return md->name;
+}
+
+int dm_suspended(struct dm_target *ti)
+{
+	return md_flag(ti->table->md, DMF_SUSPENDED);
+}
+
+int dm_post_suspending(struct dm_target *ti)
+{
+	return md_flag(ti->table->md, DMF_POST_SUSPENDING);
+}
+
+int dm_noflush_suspending(struct dm_target *ti)
+{
+	return md_flag(ti->table->md, DMF_NOFLUSH_SUSPENDING);
+}
+
+void dm_table_event(struct dm_table *t)
+{
+	might_sleep();
+	sched_enter();
+	if (t->bound)
+		t->md->event_nr++;
+	sched_exit();
+}
+
+/* ---- the world ---- */
+
+static void dm_device_check(void)
+{
+	struct mapped_device *md;
+
+	list_for_each_entry(md, &dm_devices, list)
+		sim_fail("device %s was not removed", md->bdev.bd_name);
+}
+
+static void dm_device_discard(void)
+{
+	struct mapped_device *md, *next;
+
+	list_for_each_entry_safe(md, next, &dm_devices, list) {
+		list_del(&md->list);
+		bdev_remove(&md->bdev);
+		free(md);
+	}
+}
+
+static struct world_part dm_device_part = {
+	.name = "dm devices",
+	.check = dm_device_check,
+	.discard = dm_device_discard,
+};
+
+static void __attribute__((constructor)) dm_device_init(void)
+{
+	world_part_register(&dm_device_part);
+}

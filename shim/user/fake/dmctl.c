@@ -1,0 +1,436 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Device-mapper as dmsetup sees it: the ioctls of drivers/md/dm-ioctl.c, by name.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dm_device.h"
+
+#define DM_MSG_PREFIX "ioctl"
+
+static struct mapped_device *find_md(const char *name)
+{
+	struct mapped_device *md;
+
+	list_for_each_entry(md, &dm_devices, list)
+		if (!strcmp(md->bdev.bd_name, name))
+			return md;
+	return NULL;
+}
+
+/* With a reference that keeps the device. */
+static struct mapped_device *get_md(const char *name)
+{
+	struct mapped_device *md;
+
+	sched_enter();
+	md = find_md(name);
+	if (md)
+		md->holders++;
+	sched_exit();
+	return md;
+}
+
+static void put_md(struct mapped_device *md)
+{
+	bool last;
+
+	sched_enter();
+	last = !--md->holders;
+	sched_exit();
+	if (last && md_flag(md, DMF_FREEING))
+		wake_up_all(&md->holders_wait);
+}
+
+/* Exchanges the inactive table. */
+static struct dm_table *set_inactive(struct mapped_device *md, struct dm_table *t)
+{
+	struct dm_table *old;
+
+	sched_enter();
+	old = md->new_map;
+	md->new_map = t;
+	sched_exit();
+	return old;
+}
+
+static void destroy_inactive(struct mapped_device *md, struct dm_table *t)
+{
+	if (t) {
+		dm_srcu_wait(&md->io_barrier);
+		dm_table_destroy(t);
+	}
+}
+
+int dmctl_create(const char *name)
+{
+	struct mapped_device *md;
+
+	might_sleep();
+	if (!*name || strchr(name, '/'))
+		return -EINVAL;
+	if (bdev_by_name(name))
+		return -EBUSY;
+	md = md_alloc(name);
+	if (!md)
+		return -ENXIO;
+	sched_enter();
+	list_add_tail(&md->list, &dm_devices);
+	sched_exit();
+	return 0;
+}
+
+static int populate(struct dm_table *t, char *table, const char **error)
+{
+	char *line, *next;
+	int r;
+
+	for (line = table; line; line = next) {
+		next = strchr(line, '\n');
+		if (next)
+			*next++ = '\0';
+		if (!*line)
+			continue;
+		r = dm_table_add_line(t, line, error);
+		if (r)
+			return r;
+	}
+	return dm_table_complete(t);
+}
+
+int dmctl_load(const char *name, const char *table, const char **error)
+{
+	struct mapped_device *md = get_md(name);
+	struct queue_limits limits;
+	unsigned int lines = 1;
+	struct dm_table *t;
+	const char *p;
+	char *copy;
+	int r;
+
+	might_sleep();
+	if (error)
+		*error = NULL;
+	if (!md)
+		return -ENXIO;
+	for (p = table; (p = strchr(p, '\n')); p++)
+		lines++;
+	copy = strdup(table);
+	t = dm_table_create(FMODE_READ | FMODE_WRITE, md, lines);
+	mutex_lock(&md->type_lock);
+	r = populate(t, copy, error);
+	if (!r && !md->set_up) {
+		r = dm_calculate_queue_limits(t, &limits);
+		if (!r) {
+			dm_table_set_restrictions(t, &limits);
+			md->set_up = true;
+		}
+	}
+	mutex_unlock(&md->type_lock);
+	free(copy);
+	if (r)
+		dm_table_destroy(t);
+	else
+		destroy_inactive(md, set_inactive(md, t));
+	put_md(md);
+	return r;
+}
+
+int dmctl_clear(const char *name)
+{
+	struct mapped_device *md = get_md(name);
+
+	might_sleep();
+	if (!md)
+		return -ENXIO;
+	destroy_inactive(md, set_inactive(md, NULL));
+	put_md(md);
+	return 0;
+}
+
+int dmctl_suspend(const char *name, unsigned int flags)
+{
+	struct mapped_device *md = get_md(name);
+	int r = 0;
+
+	might_sleep();
+	if (!md)
+		return -ENXIO;
+	if (!md_flag(md, DMF_SUSPENDED))
+		r = md_suspend(md, flags);
+	put_md(md);
+	return r;
+}
+
+int dmctl_resume(const char *name)
+{
+	struct mapped_device *md = get_md(name);
+	struct dm_table *new_map, *old_map = NULL;
+	int r = 0;
+
+	might_sleep();
+	if (!md)
+		return -ENXIO;
+	new_map = set_inactive(md, NULL);
+	if (new_map) {
+		if (!md_flag(md, DMF_SUSPENDED))
+			r = md_suspend(md, 0);
+		if (r) {
+			/* Somebody else was faster: put it back. */
+			destroy_inactive(md, set_inactive(md, new_map));
+			goto out;
+		}
+		r = md_swap_table(md, new_map, &old_map);
+		if (r) {
+			destroy_inactive(md, new_map);
+			goto out;
+		}
+	}
+	if (md_flag(md, DMF_SUSPENDED))
+		r = md_resume(md);
+	if (old_map)
+		dm_table_destroy(old_map);
+out:
+	put_md(md);
+	return r;
+}
+
+int dmctl_remove(const char *name)
+{
+	struct mapped_device *md;
+	struct dm_table *t = NULL;
+	bool busy = false;
+
+	might_sleep();
+	sched_enter();
+	md = find_md(name);
+	if (md) {
+		/* Bios of the harness hold the device open, as a process that does I/O would. */
+		busy = md->bdev.bd_openers || md->pending_io || !bio_list_empty(&md->deferred);
+		if (!busy) {
+			list_del(&md->list);
+			md->flags |= 1UL << DMF_FREEING;
+			t = md->new_map;
+			md->new_map = NULL;
+		}
+	}
+	sched_exit();
+	if (!md)
+		return -ENXIO;
+	if (busy)
+		return -EBUSY;
+	destroy_inactive(md, t);
+	md_destroy(md);
+	return 0;
+}
+
+/* ---- messages ---- */
+
+static int deliver(struct dm_table *table, unsigned int argc, char **argv)
+{
+	struct dm_target *ti = dm_table_find_target(table, 0);
+	char result[1024] = "";
+
+	if (!ti->type->message) {
+		DMERR("Target type does not support messages");
+		return -EINVAL;
+	}
+	return ti->type->message(ti, argc, argv, result, sizeof(result));
+}
+
+int dmctl_message(const char *name, const char *message)
+{
+	struct mapped_device *md = get_md(name);
+	char **argv, *copy;
+	u32 index;
+	int argc, r;
+
+	might_sleep();
+	if (!md)
+		return -ENXIO;
+	copy = strdup(message);
+	r = dm_split_args(&argc, &argv, copy);
+	if (r)
+		goto out;
+	index = dm_srcu_lock(&md->io_barrier);
+	if (!argc) {
+		DMERR("Empty message received.");
+		r = -EINVAL;
+	} else if (argv[0][0] == '@') {
+		DMERR("Unsupported message sent to DM core: %s", argv[0]);
+		r = -EINVAL;
+	} else if (!md->map) {
+		DMERR("The device has no table.");
+		r = -EINVAL;
+	} else if (md_flag(md, DMF_FREEING)) {
+		r = -ENXIO;
+	} else {
+		r = deliver(md->map, argc, argv);
+	}
+	dm_srcu_unlock(&md->io_barrier, index);
+	kfree(argv);
+out:
+	free(copy);
+	put_md(md);
+	return r;
+}
+
+/* ---- status ---- */
+
+#define GUARD 32
+#define GUARD_BYTE 0xA5
+
+/*
+ * The status method with exactly @size bytes, which must end up holding a string, and not a byte beyond. The
+ * result is the caller's to free().
+ */
+static char *call_status(struct dm_target *ti, status_type_t type, size_t size)
+{
+	unsigned char *buf = malloc(size + GUARD);
+	size_t i;
+
+	if (!buf)
+		abort();
+	memset(buf, GUARD_BYTE, size + GUARD);
+	if (ti->type->status)
+		ti->type->status(ti, type, 0, (char *)buf, size);
+	else if (size)
+		buf[0] = '\0';
+	for (i = size; i < size + GUARD; i++)
+		if (buf[i] != GUARD_BYTE)
+			sim_fail("%s: status overran its buffer of %zu bytes", ti->type->name,
+				 size);
+	if (size && !memchr(buf, 0, size))
+		sim_fail("%s: status of type %u left its buffer of %zu bytes unterminated",
+			 ti->type->name, type, size);
+	return (char *)buf;
+}
+
+/* As dmsetup asks: with a larger buffer again while what came back fills it. */
+static char *whole_status(struct dm_target *ti, status_type_t type)
+{
+	size_t size = 16384;
+
+	for (;;) {
+		char *text = call_status(ti, type, size);
+
+		if (strlen(text) + 1 < size)
+			return text;
+		free(text);
+		size *= 2;
+	}
+}
+
+static struct dm_table *some_table(struct mapped_device *md)
+{
+	return md->map ? md->map : md->new_map;
+}
+
+int dmctl_status(const char *name, status_type_t type, char *buf, size_t size)
+{
+	struct mapped_device *md = get_md(name);
+	struct dm_table *t;
+	size_t used = 0;
+	unsigned int i;
+	int r = 0;
+	u32 index;
+
+	might_sleep();
+	if (!md)
+		return -ENXIO;
+	if (size)
+		*buf = '\0';
+	index = dm_srcu_lock(&md->io_barrier);
+	t = some_table(md);
+	for (i = 0; t && i < t->num_targets; i++) {
+		struct dm_target *ti = &t->targets[i];
+		char *text = whole_status(ti, type);
+		int n = snprintf(buf + used, size - used, "%s%llu %llu %s%s%s", i ? "\n" : "",
+				 ti->begin, ti->len, ti->type->name, *text ? " " : "", text);
+
+		free(text);
+		if (n < 0 || n >= size - used) {
+			r = -ENOSPC;
+			break;
+		}
+		used += n;
+	}
+	dm_srcu_unlock(&md->io_barrier, index);
+	put_md(md);
+	return r;
+}
+
+int dmctl_status_raw(const char *name, status_type_t type, char *buf, size_t size)
+{
+	struct mapped_device *md = get_md(name);
+	struct dm_table *t;
+	char *text;
+	u32 index;
+	int r = 0;
+
+	might_sleep();
+	if (!md)
+		return -ENXIO;
+	index = dm_srcu_lock(&md->io_barrier);
+	t = some_table(md);
+	if (t) {
+		text = call_status(&t->targets[0], type, size);
+		memcpy(buf, text, size);
+		free(text);
+	} else {
+		r = -EINVAL;
+	}
+	dm_srcu_unlock(&md->io_barrier, index);
+	put_md(md);
+	return r;
+}
+
+/* ---- the rest ---- */
+
+bool dmctl_exists(const char *name)
+{
+	return find_md(name);
+}
+
+bool dmctl_suspended(const char *name)
+{
+	struct mapped_device *md = find_md(name);
+
+	return md && md_flag(md, DMF_SUSPENDED);
+}
+
+u64 dmctl_event_count(const char *name)
+{
+	struct mapped_device *md = find_md(name);
+
+	return md ? md->event_nr : 0;
+}
+
+int dmctl_open(const char *name)
+{
+	struct mapped_device *md;
+	int r = -ENXIO;
+
+	sched_enter();
+	md = find_md(name);
+	if (md) {
+		md->bdev.bd_openers++;
+		r = 0;
+	}
+	sched_exit();
+	return r;
+}
+
+void dmctl_close(const char *name)
+{
+	struct mapped_device *md = find_md(name);
+
+	if (!md || !md->bdev.bd_openers)
+		sim_fail("dmctl_close(%s): it is not open", name);
+	sched_enter();
+	md->bdev.bd_openers--;
+	sched_exit();
+}
