@@ -357,6 +357,7 @@ static int parse_fault(struct script_command *c)
 static int parse_hold(struct script_command *c)
 {
 	c->args.ops = DISK_OP_ALL;
+	c->args.count = U64_MAX;
 	if (!script_take_name(c, "label", &c->args.sub) ||
 	    !script_take_name(c, "disk", &c->args.name))
 		return -1;
@@ -480,7 +481,7 @@ static const struct script_verb verbs[] = {
 	{ "pending", "pending LABEL", parse_name_only, script_pending },
 	{ "fault", "fault DISK|alloc [op=OP,...] [range=START+LENGTH] [skip=N] [count=N] [error=ERRNO] "
 		   "[chance=PPM], fault DISK|alloc clear", parse_fault, script_fault },
-	{ "hold", "hold LABEL DISK [op=OP,...] [range=START+LENGTH]", parse_hold, script_hold },
+	{ "hold", "hold LABEL DISK [op=OP,...] [range=START+LENGTH] [count=N]", parse_hold, script_hold },
 	{ "release", "release LABEL", parse_name_only, script_release },
 	{ "crash", "crash", parse_nothing, script_crash },
 	{ "reload", "reload", parse_nothing, script_reload },

@@ -156,7 +156,8 @@ void script_hold(struct script_thread *t, const struct script_command *c)
 	}
 	h = named_add(&holds, c->args.sub);
 	h->disk = d;
-	h->handle = disk_delay_hold(d->top, c->args.ops, c->args.sector, c->args.sectors);
+	h->handle = disk_delay_hold_next(d->top, c->args.ops, c->args.sector, c->args.sectors,
+					 c->args.count);
 }
 
 void script_release(struct script_thread *t, const struct script_command *c)

@@ -102,6 +102,9 @@ void disk_error_clear(struct disk *error_layer);
 enum disk_model { DISK_RAM, DISK_SSD, DISK_HDD };
 struct disk *disk_delay_create(struct disk *below, enum disk_model model);
 int disk_delay_hold(struct disk *delay_layer, unsigned int ops, sector_t start, sector_t len);
+/* The same for the next @count requests that match; those after them pass. */
+int disk_delay_hold_next(struct disk *delay_layer, unsigned int ops, sector_t start, sector_t len,
+			 u64 count);
 void disk_delay_release(struct disk *delay_layer, int handle); /* -1: all */
 unsigned int disk_delay_held(struct disk *delay_layer);
 

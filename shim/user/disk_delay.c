@@ -41,6 +41,7 @@ struct hold {
 	bool used;
 	unsigned int ops;
 	sector_t start, len;
+	u64 left; /* so many more */
 	struct bio_list bios;
 };
 
@@ -186,8 +187,9 @@ static bool hold_back(struct delay_disk *d, struct bio *bio)
 	for (i = 0; d->nr_holds && !held && i < MAX_HOLDS; i++) {
 		struct hold *h = &d->hold[i];
 
-		if (h->used && h->ops & ops && disk_touches(bio, h->start, h->len)) {
+		if (h->used && h->left && h->ops & ops && disk_touches(bio, h->start, h->len)) {
 			bio_list_add(&h->bios, bio);
+			h->left--;
 			d->held++;
 			held = true;
 		}
@@ -245,6 +247,12 @@ static struct delay_disk *delay_disk(struct disk *disk)
 
 int disk_delay_hold(struct disk *delay_layer, unsigned int ops, sector_t start, sector_t len)
 {
+	return disk_delay_hold_next(delay_layer, ops, start, len, U64_MAX);
+}
+
+int disk_delay_hold_next(struct disk *delay_layer, unsigned int ops, sector_t start, sector_t len,
+			 u64 count)
+{
 	struct delay_disk *d = delay_disk(delay_layer);
 	int i;
 
@@ -253,7 +261,9 @@ int disk_delay_hold(struct disk *delay_layer, unsigned int ops, sector_t start, 
 		if (d->hold[i].used)
 			continue;
 		sched_enter();
-		d->hold[i] = (struct hold){ .used = true, .ops = ops, .start = start, .len = len };
+		d->hold[i] = (struct hold){
+			.used = true, .ops = ops, .start = start, .len = len, .left = count
+		};
 		d->nr_holds++;
 		sched_exit();
 		return i;
