@@ -379,9 +379,12 @@ static bool start_target(struct replay *r)
 	char table[512];
 	int e;
 
-	snprintf(table, sizeof(table), "0 %llu multisnapshot origin store %llu %s %s %s",
-		 o->origin_sectors, o->chunk, o->preserve_on_error ? "1 preserve-on-error" : "0",
-		 o->store, o->store_args ? o->store_args : "0");
+	if (o->table)
+		snprintf(table, sizeof(table), "%s", o->table);
+	else
+		snprintf(table, sizeof(table), "0 %llu multisnapshot origin store %llu %s %s %s",
+			 o->origin_sectors, o->chunk, o->preserve_on_error ? "1 preserve-on-error" : "0",
+			 o->store, o->store_args ? o->store_args : "0");
 	e = dmctl_create(REPLAY_DEVICE);
 	if (!e)
 		e = dmctl_load(REPLAY_DEVICE, table, &error);
@@ -424,12 +427,18 @@ static void replay_thread(void *arg)
 	if (!start_target(r))
 		goto remove;
 	replay_create_snapshots(r, o->initial_snapshots);
+	if (o->settle_before)
+		dmctl_message(REPLAY_DEVICE, "settle");
 	sim_memory_peak_reset();
 	counts_begin(r, &start);
 	t0 = wall_ns();
+	if (o->phase)
+		o->phase(o->phase_context, true);
 	issue_all(r);
 	if (o->settle)
 		dmctl_message(REPLAY_DEVICE, "settle");
+	if (o->phase)
+		o->phase(o->phase_context, false);
 	t1 = wall_ns();
 	r->result->wall_replay_ns += t1 - t0 - r->result->wall_readback_ns;
 	counts_end(r, &start);
@@ -498,8 +507,8 @@ int replay_run(struct replay_source *source, const struct replay_extent *extent,
 	}
 	init_waitqueue_head(&r.wait);
 	sim_start(&so);
-	if (sim_module_load("dm-multisnapshot"))
-		sim_fail("module dm-multisnapshot does not load");
+	if (sim_module_load(options->module ? options->module : "dm-multisnapshot"))
+		sim_fail("the target's module does not load");
 	add_disks(&r);
 	sim_thread_start("replay", replay_thread, &r);
 	sim_run();

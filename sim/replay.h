@@ -118,6 +118,12 @@ struct replay_options {
 	const char *reproducer;
 	const char *trace_name;		/* for messages */
 	bool log;			/* the kernel log to stderr */
+	/* for bench */
+	const char *table;		/* instead of the multisnapshot's; no snapshots then */
+	const char *module;		/* that this table needs */
+	bool settle_before;		/* settle between the initial snapshots and the first request */
+	void (*phase)(void *context, bool begin); /* around what is counted */
+	void *phase_context;
 };
 
 struct replay_sample {
