@@ -250,6 +250,10 @@ static int snap_map(struct dm_target *ti, struct bio *bio)
 		r = DM_MAPIO_KILL;
 	} else if (!bio_sectors(bio)) {
 		/* An empty flush: what was written to the snapshot is on the store device. */
+		if (dm_multisnap_has_error(s)) {
+			r = DM_MAPIO_KILL;
+			goto out;
+		}
 		snap->in_flight++;
 		bio_set_dev(bio, s->store_dev->bdev);
 		r = DM_MAPIO_REMAPPED;
@@ -263,6 +267,7 @@ static int snap_map(struct dm_target *ti, struct bio *bio)
 			multisnap_queue_bio(s, bio);
 		}
 	}
+out:
 	spin_unlock_irqrestore(&s->io_lock, flags);
 	return r;
 }

@@ -462,6 +462,15 @@ static void model_commit(struct dm_exception_store *store)
 	dm_multisnap_commit_done(store->s, 0);
 }
 
+/* An epoch that reclaim waited for may have been reached. The list is in the order of epochs. */
+static void model_lock_acquired(struct dm_exception_store *store)
+{
+	struct model_freed *f = list_first_entry_or_null(&store->freed, struct model_freed, list);
+
+	if (f && dm_multisnap_epoch(store->s) >= f->epoch)
+		dm_multisnap_queue_work(store->s, &store->reclaim);
+}
+
 static bool model_busy(struct dm_exception_store *store)
 {
 	return !list_empty(&store->freed);
@@ -473,6 +482,7 @@ static struct multisnap_store_ops model_ops = {
 	.init_exception_store = model_init,
 	.exit_exception_store = model_exit,
 	.format = model_format,
+	.store_lock_acquired = model_lock_acquired,
 	.print_snapid = model_print_snapid,
 	.read_snapid = model_read_snapid,
 	.get_space = model_get_space,
