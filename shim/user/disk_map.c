@@ -27,7 +27,7 @@
 #define EXPLICIT TAG_LITERAL
 
 #define SEGMENT_SLOTS 1024U
-#define SEGMENT_FULL 860U /* of 1024: the mean over the life of a segment is near 60 % */
+#define SEGMENT_FULL 744U /* of 1024, for short probes; the mean over the life of a segment is near 55 % */
 #define GROUP_BITS 3
 
 #define REGION_BITS 10 /* pages per counter; a counter must hold 1 << REGION_BITS */

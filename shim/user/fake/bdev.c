@@ -164,9 +164,13 @@ static void bdev_discard(void)
 		bdev->bd_openers = 0;
 }
 
+/* From the top down, so that what is found is the cause. */
 static void bdev_check(void)
 {
 	struct block_device *bdev;
+
+	harness_bio_check();
+	dm_device_check();
 
 	list_for_each_entry(bdev, &devices, bd_list)
 		if (bdev->bd_openers)

@@ -87,18 +87,13 @@ void bio_bad_state(const struct bio *bio, const char *what)
 
 void bio_inc_remaining(struct bio *bio)
 {
-	__atomic_add_fetch(&bio->__bi_remaining, 1, __ATOMIC_RELAXED);
+	count_add(&bio->__bi_remaining, 1);
 }
 
 static inline void bio_part_done(struct bio *bio)
 {
-#ifdef SHIM_THREADS
-	if (__atomic_sub_fetch(&bio->__bi_remaining, 1, __ATOMIC_ACQ_REL))
+	if (count_add(&bio->__bi_remaining, -1))
 		return;
-#else
-	if (--bio->__bi_remaining)
-		return;
-#endif
 	bio->__bi_remaining = 1;
 	bio->bi_state = BIO_DONE;
 	if (!bio->bi_end_io)
@@ -165,6 +160,10 @@ static void sort_submitted(struct bio_list *on_stack, struct block_device *bdev)
 	struct bio_list lower = BIO_EMPTY_LIST, same = BIO_EMPTY_LIST;
 	struct bio *bio;
 
+	if (!on_stack[0].head) {
+		on_stack[0] = on_stack[1];
+		return;
+	}
 	while ((bio = bio_list_pop(&on_stack[0])))
 		bio_list_add(bio->bi_bdev == bdev ? &same : &lower, bio);
 	bio_list_merge(&on_stack[0], &lower);

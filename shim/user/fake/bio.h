@@ -5,6 +5,16 @@
 
 #include "sched.h"
 
+/* Counters of what is in flight: fibers need no atomic operations. */
+static inline int count_add(int *count, int n)
+{
+#ifdef SHIM_THREADS
+	return __atomic_add_fetch(count, n, __ATOMIC_ACQ_REL);
+#else
+	return *count += n;
+#endif
+}
+
 /* bio->bi_state */
 #define BIO_OWNED 0xb1005001u /* by whoever got or made it; may be submitted or completed */
 #define BIO_BELOW 0xb1005002u /* submitted: only the device below completes it */
@@ -69,5 +79,9 @@ bool bdev_add(struct block_device *bdev, const char *name, unsigned int major);
 void bdev_remove(struct block_device *bdev);
 struct block_device *bdev_by_dev(dev_t dev);
 struct block_device *bdev_by_name(const char *name);
+
+/* At the end of a world: findings where something was left. */
+void harness_bio_check(void);
+void dm_device_check(void);
 
 #endif /* FAKE_BIO_H */

@@ -38,7 +38,8 @@ struct dm_srcu {
 struct mapped_device {
 	struct block_device bdev;
 	char name[16]; /* "253:0" */
-	struct list_head list;
+	struct list_head list; /* those that have a name */
+	struct list_head all;
 	unsigned long flags;
 	u32 holders; /* dmctl_*() calls that are using it */
 	wait_queue_head_t holders_wait;

@@ -15,6 +15,7 @@
 #include "dm_device.h"
 
 LIST_HEAD(dm_devices);
+static LIST_HEAD(all_devices); /* those that are on their way out, too */
 
 void md_set_flag(struct mapped_device *md, int flag)
 {
@@ -78,7 +79,19 @@ struct mapped_device *md_alloc(const char *name)
 	bio_list_init(&md->deferred);
 	INIT_WORK(&md->work, dm_deferred_work);
 	INIT_WORK(&md->requeue_work, dm_requeue_work);
+	sched_enter();
+	list_add_tail(&md->all, &all_devices);
+	sched_exit();
 	return md;
+}
+
+static void free_md(struct mapped_device *md)
+{
+	sched_enter();
+	list_del(&md->all);
+	sched_exit();
+	bdev_remove(&md->bdev);
+	free(md);
 }
 
 void md_destroy(struct mapped_device *md)
@@ -109,8 +122,7 @@ void md_destroy(struct mapped_device *md)
 	destroy_workqueue(md->wq);
 	mutex_destroy(&md->suspend_lock);
 	mutex_destroy(&md->type_lock);
-	bdev_remove(&md->bdev);
-	free(md);
+	free_md(md);
 }
 
 /* ---- suspend and resume ---- */
@@ -235,7 +247,7 @@ void dm_table_event(struct dm_table *t)
 
 /* ---- the world ---- */
 
-static void dm_device_check(void)
+void dm_device_check(void)
 {
 	struct mapped_device *md;
 
@@ -247,16 +259,13 @@ static void dm_device_discard(void)
 {
 	struct mapped_device *md, *next;
 
-	list_for_each_entry_safe(md, next, &dm_devices, list) {
-		list_del(&md->list);
-		bdev_remove(&md->bdev);
-		free(md);
-	}
+	list_for_each_entry_safe(md, next, &all_devices, all)
+		free_md(md);
+	INIT_LIST_HEAD(&dm_devices);
 }
 
 static struct world_part dm_device_part = {
 	.name = "dm devices",
-	.check = dm_device_check,
 	.discard = dm_device_discard,
 };
 

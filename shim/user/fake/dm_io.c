@@ -90,7 +90,7 @@ static void put_io(struct io *io, unsigned int region, blk_status_t error)
 
 	if (error)
 		__atomic_fetch_or(&io->error_bits, 1UL << region, __ATOMIC_RELAXED);
-	if (__atomic_sub_fetch(&io->count, 1, __ATOMIC_ACQ_REL))
+	if (count_add(&io->count, -1))
 		return;
 	error_bits = io->error_bits;
 	bio_pool_put(&ios, io);
@@ -131,7 +131,7 @@ static void send_bio(struct io *io, unsigned int region, blk_opf_t opf,
 	b->bio.bi_end_io = io_endio;
 	if (sectors && io->data.bytes)
 		b->bio.bi_data = &io->data;
-	__atomic_add_fetch(&io->count, 1, __ATOMIC_RELAXED);
+	count_add(&io->count, 1);
 	submit_bio_noacct(&b->bio);
 }
 
@@ -148,7 +148,7 @@ static void send_region(struct io *io, unsigned int region, blk_opf_t opf,
 	else if (where->count > max)
 		sim_fail("dm_io() of %llu sectors", where->count);
 	if (!max) {
-		__atomic_add_fetch(&io->count, 1, __ATOMIC_RELAXED);
+		count_add(&io->count, 1);
 		put_io(io, region, BLK_STS_NOTSUPP);
 		return;
 	}

@@ -286,7 +286,7 @@ static void dec_pending(struct dm_io *io, blk_status_t error)
 			io->status = error;
 		sched_exit();
 	}
-	if (!__atomic_sub_fetch(&io->io_count, 1, __ATOMIC_ACQ_REL))
+	if (!count_add(&io->io_count, -1))
 		complete_io(io, io->was_split);
 }
 
@@ -436,11 +436,11 @@ static void send_empty_flush(struct clone_info *ci)
 	for (i = 0; i < ci->map->num_targets; i++) {
 		struct dm_target *ti = &ci->map->targets[i];
 
-		__atomic_add_fetch(&ci->io->io_count, ti->num_flush_bios, __ATOMIC_RELAXED);
+		count_add(&ci->io->io_count, ti->num_flush_bios);
 		send_duplicates(ci, ti, ti->num_flush_bios, NULL);
 	}
 	/* alloc_io() has counted a clone that there is not. */
-	__atomic_sub_fetch(&ci->io->io_count, 1, __ATOMIC_RELAXED);
+	count_add(&ci->io->io_count, -1);
 }
 
 static blk_status_t send_abnormal(struct clone_info *ci, struct dm_target *ti)
@@ -462,7 +462,7 @@ static blk_status_t send_abnormal(struct clone_info *ci, struct dm_target *ti)
 		return BLK_STS_NOTSUPP;
 	len = min_t(sector_t, ci->sector_count,
 		    ti->len - dm_target_offset(ti, ci->sector));
-	__atomic_add_fetch(&ci->io->io_count, num_bios - 1, __ATOMIC_RELAXED);
+	count_add(&ci->io->io_count, num_bios - 1);
 	send_duplicates(ci, ti, num_bios, &len);
 	ci->sector += len;
 	ci->sector_count -= len;
@@ -547,7 +547,7 @@ static void split_and_process_bio(struct mapped_device *md, struct dm_table *map
 	} else {
 		error = split_and_process(&ci);
 		if (error) {
-			__atomic_sub_fetch(&io->io_count, 1, __ATOMIC_RELAXED);
+			count_add(&io->io_count, -1);
 		} else if (unlikely(ci.sector_count)) {
 			/* The rest comes after everything that this part has submitted. */
 			bio_inc_remaining(bio);

@@ -156,7 +156,7 @@ static void io_done(struct kcopyd_job *job)
 
 static void put_count(struct kcopyd_job *job)
 {
-	if (!__atomic_sub_fetch(&job->count, 1, __ATOMIC_ACQ_REL))
+	if (!count_add(&job->count, -1))
 		io_done(job);
 }
 
@@ -182,7 +182,7 @@ static void send(struct kcopyd_job *job, unsigned int i, const struct dm_io_regi
 	bio->bi_end_io = kcopyd_endio;
 	if (job->op != REQ_OP_WRITE_ZEROES)
 		bio->bi_data = &job->data;
-	__atomic_add_fetch(&job->count, 1, __ATOMIC_RELAXED);
+	count_add(&job->count, 1);
 	submit_bio_noacct(bio);
 }
 
