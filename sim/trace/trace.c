@@ -1,25 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Traces, whatever the format: open, decide, deliver, count, give up.
- *
- * trace_open() may read the beginning several times: to detect the format, to see which kind of event a capture
- * has (to its end, if it has no queue events) and to check that the units are plausible. Then it
- * rewinds, so that the caller sees everything once, from the first request on.
+ * Traces, whatever the format: read, deliver, count, give up. See open.c for what comes before.
  *
  * Invariants: what trace_next() gives is in order of time (an earlier time is raised to the last one and counted), has
  * a device number below stats.devices, an end of at most TRACE_MAX_END and, but for flushes, a length.
  */
-#include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "trace_impl.h"
-
-const struct trace_ops *const trace_formats[] = {
-	&blktrace_ops, &blkparse_ops, &fio_ops, &dmlog_ops, &msr_ops, &spc_ops, &alibaba_ops, &tencent_ops,
-	&k5_ops, &systor_ops, &fiu_ops, &disksim_ops, &vscsi_ops, NULL,
-};
 
 #define DEFAULT_MAX_BAD 0.05
 /* Fewer records are not judged before the end: one bad of three says nothing. */
@@ -64,17 +54,6 @@ void trace_add_note(struct trace *trace, const char *format, ...)
 const char *trace_note(const struct trace *trace, unsigned int i)
 {
 	return i < trace->nr_notes ? trace->notes[i] : NULL;
-}
-
-const char *trace_format_name(unsigned int i)
-{
-	return i < sizeof(trace_formats) / sizeof(trace_formats[0]) && trace_formats[i] ?
-		       trace_formats[i]->name : NULL;
-}
-
-const char *trace_format_help(unsigned int i)
-{
-	return trace_format_name(i) ? trace_formats[i]->help : NULL;
 }
 
 enum trace_outcome record_extent(struct trace_file *file, struct trace_record *record, uint64_t offset,
@@ -262,8 +241,7 @@ static bool device_number(struct trace *trace, const struct trace_record *record
 	return true;
 }
 
-/* The next record that is a request, in order; before device numbers and counting. */
-static enum trace_outcome next_record(struct trace *trace, struct trace_record *record)
+enum trace_outcome trace_next_record(struct trace *trace, struct trace_record *record)
 {
 	enum trace_outcome outcome;
 
@@ -328,7 +306,7 @@ int trace_next(struct trace *trace, struct trace_request *request)
 	if (trace->failed)
 		return -1;
 	for (;;) {
-		outcome = next_record(trace, &record);
+		outcome = trace_next_record(trace, &record);
 		if (outcome == TRACE_END)
 			return at_trace_end(trace);
 		if (outcome != TRACE_REQUEST)
@@ -358,206 +336,6 @@ int trace_next(struct trace *trace, struct trace_request *request)
 	if (!(trace->stats.records & PROGRESS_MASK))
 		count_bytes_read(trace);
 	return 1;
-}
-
-/* ---- opening ---- */
-
-int trace_rewind(struct trace *trace)
-{
-	uint64_t total = trace->stats.bytes_total;
-
-	memset(&trace->stats, 0, sizeof(trace->stats));
-	trace->stats.bytes_total = total;
-	trace->failed = trace->started = trace->have_last = false;
-	trace->last_time_ns = 0;
-	trace->nr_requeues = 0;
-	trace->error[0] = 0;
-	for (unsigned int i = 0; i < trace->nr_files; i++) {
-		struct trace_file *file = &trace->files[i];
-
-		file->position = 0;
-		memset(file->state, 0, sizeof(file->state));
-		if (input_rewind(file->in) < 0)
-			return trace_fail(trace, "%s: %s", input_path(file->in), input_error(file->in));
-		if (!file->empty && trace->ops->start && trace->ops->start(file) < 0)
-			return -1;
-	}
-	if (trace->merge)
-		merge_reset(trace->merge);
-	return 0;
-}
-
-static int open_files(struct trace *trace, const char *const *files)
-{
-	for (unsigned int i = 0; i < trace->nr_files; i++) {
-		struct trace_file *file = &trace->files[i];
-		size_t have;
-
-		file->trace = trace;
-		file->in = input_open(files[i], trace->error, sizeof(trace->error));
-		if (!file->in)
-			return -1;
-		if (!input_peek(file->in, 1, &have))
-			return trace_fail(trace, "%s: %s", files[i], input_error(file->in));
-		file->empty = !have;
-		trace->stats.bytes_total += input_bytes_total(file->in);
-	}
-	return 0;
-}
-
-static int set_format(struct trace *trace)
-{
-	const char *name = trace->options.format;
-	char error[384];
-
-	if (name) {
-		for (unsigned int i = 0; trace_formats[i]; i++)
-			if (!strcmp(trace_formats[i]->name, name))
-				trace->ops = trace_formats[i];
-		if (!trace->ops)
-			return trace_fail(trace, "no trace format is called '%s'", name);
-	}
-	for (unsigned int i = 0; i < trace->nr_files; i++) {
-		struct trace_file *file = &trace->files[i];
-		const struct trace_ops *ops;
-
-		if (file->empty || name)
-			continue;
-		ops = trace_detect(trace, file->in, error, sizeof(error));
-		if (!ops)
-			return trace_fail(trace, "%s: %s", input_path(file->in), error);
-		if (trace->ops && ops != trace->ops)
-			return trace_fail(trace, "%s: is %s, but the files before it are %s",
-					  input_path(file->in), ops->name, trace->ops->name);
-		trace->ops = ops;
-	}
-	if (!trace->ops)
-		return trace_fail(trace, "%s: is empty", input_path(trace->files[0].in));
-	if (trace->nr_files > 1 && !trace->ops->per_cpu)
-		return trace_fail(trace, "%s: a %s trace is one file, not %u", input_path(trace->files[0].in),
-				  trace->ops->name, trace->nr_files);
-	return 0;
-}
-
-static int check_options(struct trace *trace)
-{
-	const char *unit = trace->options.time_unit;
-	const char *offset = trace->options.offset_unit;
-
-	if (unit && strcmp(unit, "s") && strcmp(unit, "ms") && strcmp(unit, "us") && strcmp(unit, "ns"))
-		return trace_fail(trace, "time unit '%s': s, ms, us or ns is possible", unit);
-	if (!offset)
-		return 0;
-	if (strcmp(offset, "bytes") && strcmp(offset, "sectors"))
-		return trace_fail(trace, "offset unit '%s': bytes or sectors is possible", offset);
-	if (trace->ops->units_certain)
-		return trace_fail(trace, "the offset unit of %s is certain, it cannot be set", trace->ops->name);
-	trace->offset_unit = strcmp(offset, "bytes") ? OFFSET_SECTORS : OFFSET_BYTES;
-	return 0;
-}
-
-/* Which kind of event to use: queue events are what a target sees, the others stand in for them. */
-static int choose_event(struct trace *trace)
-{
-	static const char *const names[] = { "queue", "issue", "completion" };
-	struct trace_record record;
-	enum trace_outcome outcome;
-
-	if (!trace->ops->has_events)
-		return 0;
-	trace->choosing = trace->looking = true;
-	for (unsigned int i = 0; i < trace->nr_files; i++) {
-		do {
-			outcome = trace_file_next(&trace->files[i], &record);
-		} while (outcome == TRACE_REQUEST);
-		if (outcome == TRACE_FATAL)
-			return -1;
-		if (trace->events_seen & 1u << TRACE_EVENT_QUEUE)
-			break;
-	}
-	trace->choosing = trace->looking = false;
-	while (trace->event < TRACE_EVENT_COMPLETE && !(trace->events_seen & 1u << trace->event))
-		trace->event++;
-	if (trace->event != TRACE_EVENT_QUEUE && trace->events_seen)
-		trace_add_note(trace, "no queue events in this capture: %s events stand in for the requests",
-			       names[trace->event]);
-	return trace_rewind(trace);
-}
-
-static int check_units(struct trace *trace)
-{
-	struct plausible *check;
-	struct trace_record record;
-	enum trace_outcome outcome;
-	enum plausible_verdict verdict;
-	char why[320];
-
-	if (trace->ops->units_certain)
-		return 0;
-	check = plausible_new();
-	if (!check)
-		return trace_fail(trace, "out of memory");
-	trace->looking = true;
-	do {
-		outcome = next_record(trace, &record);
-	} while (outcome == TRACE_REQUEST && plausible_add(check, &record));
-	trace->looking = false;
-	verdict = plausible_verdict(check, why, sizeof(why));
-	plausible_free(check);
-	if (verdict == IMPLAUSIBLE && !trace->options.force)
-		return trace_fail(trace, "%s: not believed as %s: %s", input_path(trace->files[0].in),
-				  trace->ops->name, why);
-	if (verdict != PLAUSIBLE)
-		trace_add_note(trace, "%s: %s", input_path(trace->files[0].in), why);
-	/* A read error is for the caller to meet, at its place. */
-	return trace_rewind(trace);
-}
-
-struct trace *trace_open(const char *const *files, unsigned int nr_files,
-			 const struct trace_options *options, char *error, size_t error_size)
-{
-	struct trace *trace = calloc(1, sizeof(*trace));
-
-	if (trace)
-		trace->files = calloc(nr_files ? nr_files : 1, sizeof(*trace->files));
-	if (!trace || !trace->files || !(trace->devices = keymap_new(TRACE_MAX_DEVICES)) ||
-	    !(trace->names = keymap_new(TRACE_MAX_DEVICES))) {
-		snprintf(error, error_size, "out of memory");
-		trace_close(trace);
-		return NULL;
-	}
-	trace->nr_files = nr_files;
-	if (options)
-		trace->options = *options;
-	if (!nr_files)
-		trace_fail(trace, "no trace file given");
-	else if (open_files(trace, files) == 0 && set_format(trace) == 0 && check_options(trace) == 0) {
-		if (trace->ops->per_cpu)
-			trace->merge = merge_new(trace->files, nr_files);
-		if (trace->ops->per_cpu && !trace->merge)
-			trace_fail(trace, "out of memory");
-		else if (trace_rewind(trace) == 0 && choose_event(trace) == 0 && check_units(trace) == 0)
-			return trace;
-	}
-	snprintf(error, error_size, "%s", trace->error);
-	trace_close(trace);
-	return NULL;
-}
-
-void trace_close(struct trace *trace)
-{
-	if (!trace)
-		return;
-	for (unsigned int i = 0; i < trace->nr_files; i++)
-		input_close(trace->files[i].in);
-	for (unsigned int i = 0; i < trace->nr_notes; i++)
-		free(trace->notes[i]);
-	free(trace->notes);
-	merge_free(trace->merge);
-	keymap_free(trace->devices);
-	keymap_free(trace->names);
-	free(trace->files);
-	free(trace);
 }
 
 const char *trace_format(const struct trace *trace)

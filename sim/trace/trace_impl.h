@@ -256,6 +256,9 @@ int trace_fail(struct trace *trace, const char *format, ...) __attribute__((form
 /* One step of one file, whatever the format: counts, reports and skips bad records. REQUEST, END or FATAL. */
 enum trace_outcome trace_file_next(struct trace_file *file, struct trace_record *record);
 
+/* The next record that is a request, of all files, in order; before device numbers and counting. */
+enum trace_outcome trace_next_record(struct trace *trace, struct trace_record *record);
+
 /* ---- detect.c ---- */
 
 /* The format of @in by its content, or NULL with the reason in @error. */
