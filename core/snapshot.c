@@ -246,14 +246,10 @@ static int snap_map(struct dm_target *ti, struct bio *bio)
 	bio_clear_polled(bio);
 
 	spin_lock_irqsave(&s->io_lock, flags);
-	if (snap->detached) {
+	if (snap->detached || dm_multisnap_has_error(s)) {
 		r = DM_MAPIO_KILL;
 	} else if (!bio_sectors(bio)) {
 		/* An empty flush: what was written to the snapshot is on the store device. */
-		if (dm_multisnap_has_error(s)) {
-			r = DM_MAPIO_KILL;
-			goto out;
-		}
 		snap->in_flight++;
 		bio_set_dev(bio, s->store_dev->bdev);
 		r = DM_MAPIO_REMAPPED;
@@ -267,7 +263,6 @@ static int snap_map(struct dm_target *ti, struct bio *bio)
 			multisnap_queue_bio(s, bio);
 		}
 	}
-out:
 	spin_unlock_irqrestore(&s->io_lock, flags);
 	return r;
 }
