@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Changes that are not in the tree yet, in layers, and the view of all of them together.
+ *
+ * One change per key and layer: what the entry is to become, and what it was for the layers below. When a group
+ * has become durable its changes are folded into LAYER_DURABLE; a change that undoes what the same layer
+ * did disappears. A checkpoint takes LAYER_DURABLE as a whole, so it never sees a part of a group (H30).
+ */
+#include "mikulas.h"
+
+int changes_init(struct dm_exception_store *store)
+{
+	unsigned int i;
+
+	for (i = 0; i < LAYERS; i++)
+		store->layers[i].root = RB_ROOT;
+	store->merged.root = RB_ROOT;
+	store->change_cache = kmem_cache_create("mikulas_change", sizeof(struct change),
+						__alignof__(struct change), 0, NULL);
+	return store->change_cache ? 0 : -ENOMEM;
+}
+
+bool changes_free_some(struct dm_exception_store *store, struct layer_tree *tree,
+		       unsigned int count)
+{
+	while (count--) {
+		struct rb_node *node = rb_first(&tree->root);
+
+		if (!node)
+			return true;
+		rb_erase(node, &tree->root);
+		tree->count--;
+		kmem_cache_free(store->change_cache, rb_entry(node, struct change, node));
+	}
+	return RB_EMPTY_ROOT(&tree->root);
+}
+
+void changes_exit(struct dm_exception_store *store)
+{
+	unsigned int i;
+
+	if (!store->change_cache)
+		return;
+	for (i = 0; i < LAYERS; i++)
+		changes_free_some(store, &store->layers[i], UINT_MAX);
+	changes_free_some(store, &store->merged, UINT_MAX);
+	while (store->nr_spare_changes)
+		kmem_cache_free(store->change_cache,
+				store->spare_changes[--store->nr_spare_changes]);
+	kmem_cache_destroy(store->change_cache);
+}
+
+int changes_reserve(struct dm_exception_store *store, unsigned int count)
+{
+	gfp_t gfp = store->cache.sync ? GFP_KERNEL : GFP_NOWAIT | __GFP_NOWARN;
+
+	BUG_ON(count > CHANGES_SPARE);
+	while (store->nr_spare_changes < CHANGES_SPARE) {
+		struct change *change = kmem_cache_alloc(store->change_cache, gfp);
+
+		if (!change)
+			break;
+		store->spare_changes[store->nr_spare_changes++] = change;
+	}
+	return store->nr_spare_changes < count ? -ENOMEM : 0;
+}
+
+static struct change *change_take(struct dm_exception_store *store)
+{
+	BUG_ON(!store->nr_spare_changes);
+	return store->spare_changes[--store->nr_spare_changes];
+}
+
+static void change_give(struct dm_exception_store *store, struct change *change)
+{
+	if (store->nr_spare_changes < CHANGES_SPARE)
+		store->spare_changes[store->nr_spare_changes++] = change;
+	else
+		kmem_cache_free(store->change_cache, change);
+}
+
+/* The node with this key, or where to link it. */
+static struct rb_node **layer_place(struct layer_tree *tree, u64 chunk, u64 from,
+				    struct rb_node **parent, struct change **found)
+{
+	struct rb_node **link = &tree->root.rb_node;
+
+	*parent = NULL;
+	*found = NULL;
+	while (*link) {
+		struct change *change = rb_entry(*link, struct change, node);
+		int cmp = key_cmp(chunk, from, change->chunk, change->from);
+
+		*parent = *link;
+		if (!cmp) {
+			*found = change;
+			return link;
+		}
+		link = cmp < 0 ? &(*link)->rb_left : &(*link)->rb_right;
+	}
+	return link;
+}
+
+/* Fold @change into what the layer already has for its key. */
+static int change_fold(struct dm_exception_store *store, struct layer_tree *tree,
+		       struct change *have, const struct change *change)
+{
+	if (have->block != change->old)
+		return -EPERM;
+	if (have->old == BLOCK_NONE && change->block == BLOCK_NONE) {
+		rb_erase(&have->node, &tree->root);
+		tree->count--;
+		change_give(store, have);
+		return 0;
+	}
+	have->to = change->to;
+	have->block = change->block;
+	return 0;
+}
+
+int changes_put(struct dm_exception_store *store, enum layer layer, const struct change *change)
+{
+	struct layer_tree *tree = &store->layers[layer];
+	struct rb_node **link, *parent;
+	struct change *have;
+
+	link = layer_place(tree, change->chunk, change->from, &parent, &have);
+	if (have)
+		return change_fold(store, tree, have, change);
+	have = change_take(store);
+	*have = *change;
+	rb_link_node(&have->node, parent, link);
+	rb_insert_color(&have->node, &tree->root);
+	tree->count++;
+	return 0;
+}
+
+int changes_closed_to_durable(struct dm_exception_store *store)
+{
+	struct layer_tree *closed = &store->layers[LAYER_CLOSED];
+	struct layer_tree *durable = &store->layers[LAYER_DURABLE];
+	struct rb_node *node;
+
+	while ((node = rb_first(&closed->root))) {
+		struct change *change = rb_entry(node, struct change, node), *have;
+		struct rb_node **link, *parent;
+		int r;
+
+		rb_erase(node, &closed->root);
+		closed->count--;
+		link = layer_place(durable, change->chunk, change->from, &parent, &have);
+		if (!have) {
+			rb_link_node(node, parent, link);
+			rb_insert_color(node, &durable->root);
+			durable->count++;
+			continue;
+		}
+		r = change_fold(store, durable, have, change);
+		change_give(store, change);
+		if (r)
+			return r;
+	}
+	return 0;
+}
+
+/* Last change with key <= (chunk, from). */
+static struct change *layer_le(struct layer_tree *tree, u64 chunk, u64 from)
+{
+	struct rb_node *node = tree->root.rb_node;
+	struct change *best = NULL;
+
+	while (node) {
+		struct change *change = rb_entry(node, struct change, node);
+
+		if (key_cmp(change->chunk, change->from, chunk, from) <= 0) {
+			best = change;
+			node = node->rb_right;
+		} else {
+			node = node->rb_left;
+		}
+	}
+	return best;
+}
+
+/* First change with key > (chunk, from), or >= with @equal. */
+static struct change *layer_gt(struct layer_tree *tree, u64 chunk, u64 from, bool equal)
+{
+	struct rb_node *node = tree->root.rb_node;
+	struct change *best = NULL;
+
+	while (node) {
+		struct change *change = rb_entry(node, struct change, node);
+		int cmp = key_cmp(change->chunk, change->from, chunk, from);
+
+		if (cmp > 0 || (equal && !cmp)) {
+			best = change;
+			node = node->rb_left;
+		} else {
+			node = node->rb_right;
+		}
+	}
+	return best;
+}
+
+struct change *changes_lower_bound(struct dm_exception_store *store, enum layer layer, u64 chunk,
+				   u64 from)
+{
+	return layer_gt(&store->layers[layer], chunk, from, true);
+}
+
+/* From the oldest layer to the newest: of equal keys the newest counts. */
+int view_le(struct dm_exception_store *store, u64 chunk, u64 from, struct entry *entry)
+{
+	for (;;) {
+		struct tree_place place;
+		bool have = false, gone = false;
+		int layer, r;
+
+		r = tree_find(store, chunk, from, &place);
+		if (r)
+			return r;
+		if (place.have_le && place.le.chunk == chunk) {
+			*entry = place.le;
+			have = true;
+		}
+		for (layer = LAYERS - 1; layer >= 0; layer--) {
+			struct change *change = layer_le(&store->layers[layer], chunk, from);
+
+			if (!change || change->chunk != chunk ||
+			    (have && change->from < entry->from))
+				continue;
+			have = true;
+			gone = change->block == BLOCK_NONE;
+			entry->chunk = chunk;
+			entry->from = change->from;
+			entry->a = change->to;
+			entry->b = change->block;
+		}
+		if (!have)
+			return 0;
+		if (!gone)
+			return 1;
+		if (!entry->from)
+			return 0;
+		from = entry->from - 1;
+	}
+}
+
+int view_gt(struct dm_exception_store *store, u64 chunk, u64 from, u64 *gt_chunk, u64 *gt_from)
+{
+	for (;;) {
+		struct tree_place place;
+		bool gone = false;
+		int layer, r;
+
+		r = tree_find(store, chunk, from, &place);
+		if (r)
+			return r;
+		for (layer = LAYERS - 1; layer >= 0; layer--) {
+			struct change *change =
+				layer_gt(&store->layers[layer], chunk, from, false);
+
+			if (!change)
+				continue;
+			if (place.have_gt && key_cmp(change->chunk, change->from, place.gt_chunk,
+						     place.gt_from) > 0)
+				continue;
+			place.have_gt = true;
+			place.gt_chunk = change->chunk;
+			place.gt_from = change->from;
+			gone = change->block == BLOCK_NONE;
+		}
+		if (!place.have_gt)
+			return 0;
+		chunk = place.gt_chunk;
+		from = place.gt_from;
+		if (!gone) {
+			*gt_chunk = chunk;
+			*gt_from = from;
+			return 1;
+		}
+	}
+}
