@@ -62,6 +62,9 @@ struct sector_data {
 tag_t sector_data_tag(const struct sector_data *data, u32 i);
 /* The bytes of sector @i; a literal whose bytes were not kept is a sim_fail(). */
 void sector_data_bytes(const struct sector_data *data, u32 i, u8 bytes[SECTOR_SIZE]);
+/* The room for literals, made where there is none; and its end (also at the end of the world). */
+void sector_data_need_literals(struct sector_data *data);
+void sector_data_drop_literals(struct sector_data *data);
 /* TAG_LITERAL | hash of the bytes. */
 tag_t tag_of_literal(const u8 bytes[SECTOR_SIZE]);
 

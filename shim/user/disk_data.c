@@ -4,10 +4,10 @@
  *
  * Both directions are defined on little-endian words, so that images do not depend on the machine.
  */
+#include <stdlib.h>
 #include <string.h>
 
-#include "control.h"
-#include "disk.h"
+#include "fake/sched.h"
 
 #define WORDS (SECTOR_SIZE / 8)
 #define STEP 0x9E3779B97F4A7C15ULL
@@ -90,4 +90,59 @@ void sector_data_bytes(const struct sector_data *data, u32 i, u8 bytes[SECTOR_SI
 	} else {
 		sim_fail("disk: the bytes of a literal sector were not kept");
 	}
+}
+
+/* ---- literals: in a list, for what is in flight when a world is cut off ---- */
+
+struct literals {
+	struct list_head list;
+	u8 bytes[][SECTOR_SIZE];
+};
+
+static LIST_HEAD(all_literals);
+
+void sector_data_need_literals(struct sector_data *data)
+{
+	struct literals *l;
+
+	if (data->literals)
+		return;
+	l = malloc(sizeof(*l) + (size_t)data->sectors * SECTOR_SIZE);
+	if (!l)
+		abort();
+	list_add(&l->list, &all_literals);
+	data->literals = l->bytes;
+}
+
+void sector_data_drop_literals(struct sector_data *data)
+{
+	struct literals *l;
+
+	if (!data->literals)
+		return;
+	sched_enter();
+	l = container_of(data->literals, struct literals, bytes[0]);
+	list_del(&l->list);
+	data->literals = NULL;
+	sched_exit();
+	free(l);
+}
+
+static void literals_discard(void)
+{
+	struct literals *l, *next;
+
+	list_for_each_entry_safe(l, next, &all_literals, list)
+		free(l);
+	INIT_LIST_HEAD(&all_literals);
+}
+
+static struct world_part literals_part = {
+	.name = "literals",
+	.discard = literals_discard,
+};
+
+static void __attribute__((constructor)) literals_init(void)
+{
+	world_part_register(&literals_part);
 }

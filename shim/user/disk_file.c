@@ -74,10 +74,7 @@ static void put_sector(struct sector_data *data, u32 i, const u8 *bytes)
 	data->tags[i] = tag_of_literal(bytes);
 	if (!data->keep_literals)
 		return;
-	if (!data->literals)
-		data->literals = malloc((size_t)data->sectors * SECTOR_SIZE);
-	if (!data->literals)
-		abort();
+	sector_data_need_literals(data);
 	memcpy(data->literals[i], bytes, SECTOR_SIZE);
 }
 

@@ -333,8 +333,7 @@ static void read_literal(const struct page *p, u32 i, struct sector_data *data, 
 	data->tags[to] = p->tags[i];
 	if (!data->keep_literals)
 		return;
-	if (!data->literals)
-		data->literals = must(malloc((size_t)data->sectors * SECTOR_SIZE));
+	sector_data_need_literals(data);
 	memcpy(data->literals[to], p->literals[i], SECTOR_SIZE);
 }
 

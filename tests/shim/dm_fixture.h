@@ -275,18 +275,16 @@ static inline void lin_end(struct disk *disk)
 	disk_destroy(disk);
 }
 
-/* Synchronous I/O with tags first, first + 1, ... */
+/* Synchronous I/O, one at a time, with tags first, first + 1, ... */
 static inline int put_tags(const char *name, blk_opf_t flags, sector_t sector, u32 sectors, tag_t first)
 {
-	tag_t *tags = malloc(sectors * sizeof(*tags));
+	static tag_t tags[64];
 	u32 i;
-	int r;
 
+	assert_true(sectors <= ARRAY_SIZE(tags));
 	for (i = 0; i < sectors; i++)
 		tags[i] = first + i;
-	r = sim_bio_wait(sim_bio_alloc(disk_bdev(name), REQ_OP_WRITE | flags, sector, sectors, tags));
-	free(tags);
-	return r;
+	return sim_bio_wait(sim_bio_alloc(disk_bdev(name), REQ_OP_WRITE | flags, sector, sectors, tags));
 }
 
 static inline int op_wait(const char *name, blk_opf_t opf, sector_t sector, u32 sectors)

@@ -17,7 +17,7 @@ static void use(struct disk *layer)
 {
 	/* A world that ended in a finding has left its disk behind. */
 	if (disk_bdev("d"))
-		disk_unregister("d");
+		done_with();
 	top = layer;
 	assert_non_null(disk_register("d", layer, 512));
 }
@@ -478,7 +478,7 @@ static void destroyed_in_flight(void *arg)
 
 	use(disk_ram_create("d", 1000));
 	start(REQ_OP_WRITE, 0, 1, &tag);
-	done_with();
+	disk_destroy(top);
 }
 
 static void disks_have_names_and_sizes(void **unused)

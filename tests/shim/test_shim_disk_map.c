@@ -106,7 +106,7 @@ static void check_all(struct disk_map *map, const tag_t *tags, const u64 *versio
 		if (versions[i] || tags[i])
 			assert_int_equal(next, i);
 	}
-	free(data.literals);
+	sector_data_drop_literals(&data);
 	free(got);
 	free(bytes);
 }

@@ -390,7 +390,7 @@ static void status_unterminated(void *arg)
 static void status_buffers(void **unused)
 {
 	expect_clean(SIM_FIFO, 1, status, NULL);
-	expect_finding(status_overrun, "status overran its buffer of 10 bytes");
+	expect_finding(status_overrun, "overran its buffer of 10 bytes");
 	expect_finding(status_unterminated, "unterminated");
 }
 

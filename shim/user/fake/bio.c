@@ -276,7 +276,11 @@ int blkdev_issue_flush(struct block_device *bdev)
 /* ---- memory ---- */
 
 #define POOL_QUARANTINE 64 /* pieces that are free before the first is used again */
+#ifdef SHIM_ASAN
+#define POOL_SLAB 1 /* each piece between red zones */
+#else
 #define POOL_SLAB 64
+#endif
 
 void bio_pool_init(struct bio_pool *pool, const char *name, size_t size)
 {
@@ -294,13 +298,10 @@ static void pool_append(struct bio_pool *pool, void *piece)
 	pool->free++;
 }
 
-/* With AddressSanitizer each piece is a malloc() of its own, so that it sees what is wrong with it. */
 static void pool_grow(struct bio_pool *pool)
 {
-#ifdef SHIM_ASAN
-	pool_append(pool, calloc(1, pool->size));
-#else
-	char *slab = calloc(1, 16 + POOL_SLAB * pool->size);
+	size_t size = (pool->size + 15) & ~(size_t)15;
+	char *slab = calloc(1, 16 + POOL_SLAB * size);
 	u32 i;
 
 	if (!slab)
@@ -308,8 +309,7 @@ static void pool_grow(struct bio_pool *pool)
 	*(void **)slab = pool->slabs;
 	pool->slabs = slab;
 	for (i = 0; i < POOL_SLAB; i++)
-		pool_append(pool, slab + 16 + i * pool->size);
-#endif
+		pool_append(pool, slab + 16 + i * size);
 }
 
 void *bio_pool_get(struct bio_pool *pool)
@@ -317,16 +317,10 @@ void *bio_pool_get(struct bio_pool *pool)
 	void *piece;
 
 	sched_enter();
-#ifdef SHIM_ASAN
-	pool_grow(pool);
-#else
-	if (unlikely(pool->free <= POOL_QUARANTINE))
+	while (unlikely(pool->free <= POOL_QUARANTINE))
 		pool_grow(pool);
-#endif
 	piece = pool->head;
 	pool->head = *(void **)piece;
-	if (!pool->head)
-		pool->tail = NULL;
 	pool->free--;
 	pool->used++;
 	sched_exit();
@@ -337,11 +331,7 @@ void bio_pool_put(struct bio_pool *pool, void *piece)
 {
 	sched_enter();
 	pool->used--;
-#ifdef SHIM_ASAN
-	free(piece);
-#else
 	pool_append(pool, piece);
-#endif
 	sched_exit();
 }
 

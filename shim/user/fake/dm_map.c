@@ -12,6 +12,7 @@
  * for the submission and one for each clone; the last one completes (this part of) the original.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "dm.h"
 
@@ -121,6 +122,8 @@ static struct dm_io *get_piece(struct dm_table *table)
 static void put_piece(struct dm_io *io)
 {
 	io->tio.clone.bi_state = BIO_FREE;
+	if (!world.fifo)
+		memset((char *)io - io->table->front_pad, 0x6b, io->table->front_pad);
 	bio_pool_put(&io->table->ios, (char *)io - io->table->front_pad);
 }
 

@@ -290,6 +290,7 @@ out:
 static char *call_status(struct dm_target *ti, status_type_t type, size_t size)
 {
 	unsigned char *buf = malloc(size + GUARD);
+	bool overrun = false, terminated;
 	size_t i;
 
 	if (!buf)
@@ -300,13 +301,13 @@ static char *call_status(struct dm_target *ti, status_type_t type, size_t size)
 	else if (size)
 		buf[0] = '\0';
 	for (i = size; i < size + GUARD; i++)
-		if (buf[i] != GUARD_BYTE)
-			sim_fail("%s: status overran its buffer of %zu bytes", ti->type->name,
-				 size);
-	if (size && !memchr(buf, 0, size))
-		sim_fail("%s: status of type %u left its buffer of %zu bytes unterminated",
-			 ti->type->name, type, size);
-	return (char *)buf;
+		overrun |= buf[i] != GUARD_BYTE;
+	terminated = !size || memchr(buf, 0, size);
+	if (!overrun && terminated)
+		return (char *)buf;
+	free(buf);
+	sim_fail("%s: status of type %u %s its buffer of %zu bytes", ti->type->name, type,
+		 overrun ? "overran" : "left unterminated", size);
 }
 
 /* As dmsetup asks: with a larger buffer again while what came back fills it. */

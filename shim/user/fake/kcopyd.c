@@ -9,7 +9,6 @@
  * What is copied are tags, with the bytes of literal sectors; reads and writes are bios like any others.
  */
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "bio.h"
@@ -90,8 +89,7 @@ static struct kcopyd_job *job_alloc(struct dm_kcopyd_client *kc, u32 sectors)
 
 static void job_free(struct kcopyd_job *job)
 {
-	free(job->data.literals);
-	job->data.literals = NULL;
+	sector_data_drop_literals(&job->data);
 	bio_pool_put(job->memory, job);
 }
 
@@ -293,8 +291,7 @@ static void part_done(struct kcopyd_job *part)
 		master->read_err = 1;
 	master->write_err |= part->write_err;
 	sched_exit();
-	free(part->data.literals);
-	part->data.literals = NULL;
+	sector_data_drop_literals(&part->data);
 	if (!next_part(master, part))
 		end_part(master, part);
 }
