@@ -201,10 +201,11 @@ char *shim_kstrdup(const char *s, gfp_t flags, const char *site)
 
 static void free_object(const void *p, bool virtual, const char *what)
 {
-	const struct mem_header *header = mem_header_of(p);
+	const struct mem_header *header;
 
 	if (!p || p == ZERO_SIZE_PTR)
 		return;
+	header = mem_header_of(p);
 	sched_enter();
 	mem_check_live(p, what);
 	if (unlikely(header->cache))

@@ -113,10 +113,17 @@ static void worker_main(void *arg)
 	while (!wq->dying) {
 		struct work_struct *item = next_work(wq);
 
-		if (item)
-			run_work(worker, item);
-		else
+		if (!item) {
 			sched_wait_on(&wq->idle, &idle);
+			continue;
+		}
+		run_work(worker, item);
+		/* Work that queues itself must not keep everyone else from running. */
+		if (!list_empty(&wq->pending)) {
+			sched_exit();
+			sim_yield();
+			sched_enter();
+		}
 	}
 	list_del(&worker->entry);
 	wq->nr_workers--;
