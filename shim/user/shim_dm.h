@@ -211,6 +211,7 @@ struct dm_io_request {
 struct dm_io_client *dm_io_client_create(void);
 void dm_io_client_destroy(struct dm_io_client *client);
 /* Sleeps on a small mempool, also when asynchronous. */
+#define IOPRIO_DEFAULT 0
 int dm_io(struct dm_io_request *io_req, unsigned int num_regions, struct dm_io_region *region,
 	  unsigned long *sync_error_bits, unsigned short ioprio);
 
