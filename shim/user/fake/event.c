@@ -2,10 +2,11 @@
 /*
  * Simulated time: the queue of events.
  *
- * Events of the future are in a binary heap ordered by (time, sequence); those that are due are in a list, in that same
- * order. Time stands still while anything is due or can run; when it advances to the earliest event, all events of
- * that instant become due together. An event for "now", the common case of a disk without service
- * time, never touches the heap.
+ * Events of the future are in order of (time, sequence): those that were added in that order, the
+ * common case of disks with a constant service time, in a list, the others in a binary heap; the
+ * earliest is the first of one of the two. Those that are due are in a list, in that same order. Time
+ * stands still while anything is due or can run; when it advances to the earliest event, all events
+ * of that instant become due together. An event for "now" is in the list of the due at once.
  */
 #include <stdlib.h>
 
@@ -14,11 +15,14 @@
 static struct {
 	struct list_head due;
 	u32 nr_due;
+	struct list_head later; /* sorted: whatever came last was the latest */
 	struct sim_event **heap;
 	u32 nr_heap, max_heap;
 	u64 sequence;
 	struct call *free_calls;
-} queue = { .due = LIST_HEAD_INIT(queue.due) };
+} queue = { .due = LIST_HEAD_INIT(queue.due), .later = LIST_HEAD_INIT(queue.later) };
+
+#define IN_LATER U32_MAX /* heap_index of an event in the list */
 
 static bool before(const struct sim_event *a, const struct sim_event *b)
 {
@@ -86,6 +90,11 @@ void event_add(struct sim_event *event, u64 when_ns)
 		event->when_ns = world.now_ns;
 		list_add_tail(&event->entry, &queue.due);
 		queue.nr_due++;
+	} else if (list_empty(&queue.later) ||
+		   list_last_entry(&queue.later, struct sim_event, entry)->when_ns <= when_ns) {
+		event->when_ns = when_ns;
+		event->heap_index = IN_LATER;
+		list_add_tail(&event->entry, &queue.later);
 	} else {
 		if (queue.nr_heap == queue.max_heap) {
 			queue.max_heap = queue.max_heap ? 2 * queue.max_heap : 256;
@@ -108,7 +117,10 @@ bool event_cancel(struct sim_event *event)
 	was_queued = event->queued;
 	if (was_queued) {
 		event->queued = false;
-		if (event->heap_index) {
+		if (event->heap_index == IN_LATER) {
+			event->heap_index = 0;
+			list_del(&event->entry);
+		} else if (event->heap_index) {
 			heap_remove(event);
 		} else {
 			list_del(&event->entry);
@@ -126,21 +138,36 @@ u32 events_due(void)
 
 bool events_in_future(void)
 {
-	return queue.nr_heap != 0;
+	return queue.nr_heap || !list_empty(&queue.later);
+}
+
+static struct sim_event *earliest(void)
+{
+	struct sim_event *later;
+
+	if (list_empty(&queue.later))
+		return queue.nr_heap ? queue.heap[0] : NULL;
+	later = list_first_entry(&queue.later, struct sim_event, entry);
+	return queue.nr_heap && before(queue.heap[0], later) ? queue.heap[0] : later;
 }
 
 void events_advance(void)
 {
-	u64 when_ns = queue.heap[0]->when_ns;
+	struct sim_event *event = earliest();
+	u64 when_ns = event->when_ns;
 
 	WRITE_ONCE(world.now_ns, when_ns);
 	do {
-		struct sim_event *event = queue.heap[0];
-
-		heap_remove(event);
+		if (event->heap_index == IN_LATER) {
+			event->heap_index = 0;
+			list_del(&event->entry);
+		} else {
+			heap_remove(event);
+		}
 		list_add_tail(&event->entry, &queue.due);
 		queue.nr_due++;
-	} while (queue.nr_heap && queue.heap[0]->when_ns == when_ns);
+		event = earliest();
+	} while (event && event->when_ns == when_ns);
 }
 
 struct sim_event *event_take(u32 index)
@@ -219,9 +246,12 @@ void events_discard(void)
 
 	list_for_each_entry_safe(event, next, &queue.due, entry)
 		event_drop(event);
+	list_for_each_entry_safe(event, next, &queue.later, entry)
+		event_drop(event);
 	for (i = 0; i < queue.nr_heap; i++)
 		event_drop(queue.heap[i]);
 	INIT_LIST_HEAD(&queue.due);
+	INIT_LIST_HEAD(&queue.later);
 	queue.nr_due = 0;
 	queue.nr_heap = 0;
 	queue.sequence = 0;
