@@ -111,14 +111,12 @@ static const struct torture_options *hanging;
 /* Only what does not end in the real world ends here; nothing else depends on the clock. */
 static void timed_out(int signal)
 {
-	static const char text[] = "a run does not end; the seed is in the next line\n";
-	char line[128];
+	char command[256], line[512];
 	int n;
 
-	(void)!write(STDOUT_FILENO, text, sizeof(text) - 1);
-	n = snprintf(line, sizeof(line), "  reproduce: multisnap torture --seed %llu --ops %llu --store %s\n",
-		     (unsigned long long)hanging->seed, (unsigned long long)hanging->ops,
-		     hanging->store);
+	torture_reproducer(hanging, command, sizeof(command));
+	n = snprintf(line, sizeof(line), "seed %llu: the run does not end\n  reproduce: %s\n",
+		     (unsigned long long)hanging->seed, command);
 	(void)!write(STDOUT_FILENO, line, n);
 	_exit(SIM_EXIT_FOUND);
 }

@@ -115,7 +115,8 @@ struct torture {
 
 	/* The origin target. */
 	bool loaded, preserve;
-	bool origin_closing;
+	bool origin_closing;		/* takes no new I/O */
+	bool removing;			/* dmctl_remove() is under way */
 	unsigned int origin_users;
 	sector_t origin_len;		/* of the table */
 	int known_error;		/* last seen in a status since the load */
@@ -135,6 +136,8 @@ u64 torture_random(struct torture *t, u64 n);		/* below n */
 bool torture_chance(struct torture *t, unsigned int percent);
 void torture_mix(struct torture *t, u64 value);		/* into the digest */
 void torture_say(struct torture *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* The command that does it again. */
+void torture_reproducer(const struct torture_options *o, char *buf, size_t size);
 /* Prints the finding and the line that reproduces it; exits. */
 void torture_found(struct torture *t, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3), noreturn));
@@ -153,6 +156,7 @@ bool torture_excused(struct torture *t, u64 errors_before);
 void torture_admin(struct torture *t);
 void torture_slot_create(struct torture *t);
 void torture_slot_remove(struct torture *t, struct torture_slot *slot);
+int torture_remove_device(struct torture *t, const char *name); /* 0 or -errno */
 void torture_delete_all(struct torture *t);
 void torture_suspend_resume(struct torture *t);
 void torture_settle(struct torture *t);

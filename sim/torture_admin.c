@@ -275,7 +275,7 @@ static void refused_table(struct torture *t)
 	r = world_device_create("bad", table, &error);
 	/* With the snapshots given up any id may be created. */
 	if (!r && t->known_error && !t->preserve) {
-		r = world_device_remove("bad");
+		r = torture_remove_device(t, "bad");
 		if (r)
 			torture_found(t, "remove: %s", errno_name(r));
 		return;
@@ -288,16 +288,31 @@ static void refused_table(struct torture *t)
 
 /* ---- snapshot devices ---- */
 
+/*
+ * The last bio has ended, and still dm may be about to take note of it: that is EBUSY, as for a
+ * process that has not exited yet.
+ */
+int torture_remove_device(struct torture *t, const char *name)
+{
+	int r = world_device_remove(name);
+
+	for (unsigned int i = 0; r == -EBUSY && i < 1000; i++) {
+		sim_sleep_ns(1000);
+		r = world_device_remove(name);
+	}
+	torture_say(t, "remove %s: %d", name, r);
+	return r;
+}
+
 void torture_slot_remove(struct torture *t, struct torture_slot *slot)
 {
 	int r;
 
 	slot->closing = true;
 	wait_event(t->wait, !slot->users);
-	r = world_device_remove(slot->name);
+	r = torture_remove_device(t, slot->name);
 	if (r)
 		torture_found(t, "%s: remove: %s", slot->name, errno_name(r));
-	torture_say(t, "removed %s", slot->name);
 	memset(slot, 0, sizeof(*slot));
 }
 
@@ -437,7 +452,7 @@ void torture_admin(struct torture *t)
 	unsigned int p = torture_random(t, 100);
 
 	torture_get_status(t, &st);
-	if (t->known_error && torture_chance(t, 20)) {
+	if (t->known_error && torture_chance(t, 40)) {
 		t->counts[TC_REPAIR]++;
 		torture_reload(t);
 	} else if (p < 18) {

@@ -92,8 +92,8 @@ static void judge_error(struct torture *t, const struct torture_io *io)
 	torture_mix(t, (u64)io->op << 32 | io->sectors);
 	torture_mix(t, io->sector);
 	torture_mix(t, -io->error);
-	if (io->tags)
-		torture_mix(t, io->tags[0]);
+	if (io->tags && !io->error)
+		torture_mix(t, io->tags[0] ^ io->tags[io->sectors - 1]);
 	if (!io->error) {
 		if (io->must_fail)
 			torture_found(t, "%s: %s at %llu succeeded, EIO was due", target_name(io),
@@ -125,7 +125,8 @@ static void begin(struct torture *t, struct torture_batch *batch, struct torture
 	io->errors_before = torture_errors(t);
 	io->must_fail = io->slot ? io->slot->dead || t->known_error :
 				   t->preserve && t->known_error && io->op != ORACLE_READ && !io->flush;
-	io->is_told = device && !io->flush;
+	/* What must fail changes nothing: the oracle need not know. */
+	io->is_told = device && !io->flush && !io->must_fail;
 	if (io->is_told)
 		oracle_begin(t->oracle, &io->told, device, io->op, io->sector, io->sectors,
 			     io->write_no);
@@ -162,6 +163,7 @@ static void count_io(struct torture *t, const struct torture_io *io)
 static void run_batch(struct torture *t, struct torture_io *ios, unsigned int n)
 {
 	struct torture_batch batch = { .t = t, .left = n };
+	bool failed = false;
 
 	init_completion(&batch.done);
 	for (unsigned int i = 0; i < n; i++) {
@@ -170,9 +172,13 @@ static void run_batch(struct torture *t, struct torture_io *ios, unsigned int n)
 	}
 	wait_for_completion(&batch.done);
 	for (unsigned int i = 0; i < n; i++) {
+		failed |= ios[i].error;
 		judge_error(t, &ios[i]);
 		free(ios[i].tags);
 	}
+	/* An error comes at once; without a pause time would stand still for those who wait for a disk. */
+	if (failed)
+		sim_sleep_ns(1000000);
 }
 
 /* ---- what to do ---- */

@@ -217,13 +217,11 @@ void torture_remove_origin(struct torture *t)
 
 	t->origin_closing = true;
 	wait_event(t->wait, !t->origin_users);
-	t->origin_closing = false;
 	torture_get_status(t, &st);
-	t->origin_closing = true;
 	doom_slots(t, false);
+	t->removing = true;
 	fork = torture_fork_begin(t);
-	r = world_device_remove("ms");
-	torture_say(t, "removed: %d", r);
+	r = torture_remove_device(t, "ms");
 	if (r)
 		torture_found(t, "remove: %s", errno_name(r));
 	doom_slots(t, true);
@@ -231,6 +229,7 @@ void torture_remove_origin(struct torture *t)
 	torture_fork_end(t, fork, fork && !st.error && torture_errors(t) == errors);
 	t->prepared = SNAPID_ORIGIN;
 	t->loaded = false;
+	t->removing = false;
 	t->origin_closing = false;
 }
 

@@ -135,7 +135,7 @@ bool torture_get_status(struct torture *t, struct torture_status *st)
 	const char *params;
 	int r;
 
-	if (!t->loaded || t->origin_closing)
+	if (!t->loaded || t->removing)
 		return false;
 	r = dmctl_status("ms", STATUSTYPE_INFO, line, sizeof(line));
 	if (r)
