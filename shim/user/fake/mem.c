@@ -180,7 +180,8 @@ void *shim_krealloc(const void *p, size_t size, gfp_t flags, const char *site)
 	new = shim_kmalloc(size, flags, site);
 	if (!new)
 		return NULL;
-	memcpy(new, p, min_t(u64, old_size, size));
+	if (old_size)
+		memcpy(new, p, min_t(u64, old_size, size));
 	kfree(p);
 	return new;
 }
