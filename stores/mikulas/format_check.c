@@ -293,8 +293,8 @@ const char *super_layout(struct super *super, int *error)
 	/* One change in 64 bytes of log: with records of a sector, 8 changes in each on average. */
 	super->max_changes = super->log_blocks * (MBLOCK_BYTES / 64);
 	super->map_start = super->log_start + super->log_blocks;
-	/* Snapshots without exceptions need room in the tree too: one for each block, to 65536. */
-	super->max_entries = chunks + min(blocks, 65536ULL);
+	/* Snapshots without exceptions need room in the tree too. */
+	super->max_entries = chunks + min(blocks / 4, 65536ULL);
 	super->meta_blocks = meta_blocks_needed(super->max_entries);
 	map_shape_init(&data, chunks);
 	map_shape_init(&meta, super->meta_blocks);

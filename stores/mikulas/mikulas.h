@@ -499,6 +499,8 @@ int snapshot_reserve(struct dm_exception_store *store);
 void snapshot_insert(struct dm_exception_store *store, snapid_t id, u32 next_sub);
 /* The deletions of the closed group are durable. */
 void snapshots_closed_durable(struct dm_exception_store *store);
+bool snapshot_was_given(struct dm_exception_store *store, const struct group_state *state,
+			snapid_t id);
 int snapshot_create_check(struct dm_exception_store *store, const struct group_state *state,
 			  snapid_t id);
 

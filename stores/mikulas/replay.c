@@ -93,7 +93,7 @@ static const char *replay_add(struct dm_exception_store *store, const struct app
 	u64 bit = op->block - store->super.data_start, found;
 
 	if (op->chunk >= EXCEPTION_CHUNK_END || op->from > op->to ||
-	    !snapshot_find(store, op->to) || !in_data_area(store, op->block))
+	    !snapshot_was_given(store, to->state, op->to) || !in_data_area(store, op->block))
 		return "ADD";
 	if (space_find(store, &store->data, bit, bit + 1, &found) != 1)
 		return "ADD of a chunk in use";
@@ -109,7 +109,7 @@ static const char *replay_narrow(struct dm_exception_store *store, const struct 
 	struct entry old = { .chunk = op->chunk, .from = op->from, .b = op->block };
 
 	if (op->chunk >= EXCEPTION_CHUNK_END || op->new_from < op->from ||
-	    op->new_from > op->new_to || !snapshot_find(store, op->new_to) ||
+	    op->new_from > op->new_to || !snapshot_was_given(store, to->state, op->new_to) ||
 	    !in_data_area(store, op->block))
 		return "NARROW";
 	return apply_narrow(store, to, &old, op->new_from, op->new_to) ?
@@ -213,14 +213,14 @@ static int replay_record(struct dm_exception_store *store, const u8 *data, const
 	return 0;
 }
 
-/* A record has been replayed: what the one before it deleted is gone for good. */
+/* A record has been replayed, and what it deleted is gone. */
 static void advance(struct dm_exception_store *store, const struct log_header_disk *header)
 {
 	unsigned int sectors = le32_to_cpu(header->sectors);
 	sector_t next = store->log.next + sectors;
 
-	snapshots_closed_durable(store);
 	list_splice_tail_init(&store->deleted_open, &store->deleted_closed);
+	snapshots_closed_durable(store);
 	store->log.seq++;
 	store->log.crc = le32_to_cpu(header->crc);
 	store->log.changes += le32_to_cpu(header->changes);
@@ -315,9 +315,6 @@ int log_load(struct dm_exception_store *store, char **error)
 	r = replay(store, &w);
 	if (!r)
 		r = check_beyond(store, &w);
-	/* The end of the log is durable, and so are all deletions. */
-	list_splice_tail_init(&store->deleted_open, &store->deleted_closed);
-	snapshots_closed_durable(store);
 	kfree(w.data);
 	return r;
 }

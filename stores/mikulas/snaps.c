@@ -198,6 +198,20 @@ int snapshot_create_check(struct dm_exception_store *store, const struct group_s
 	return 0;
 }
 
+/* Does, or did, the snapshot exist? (Of sub-snapshots of a deleted master it is not known.) */
+bool snapshot_was_given(struct dm_exception_store *store, const struct group_state *state,
+			snapid_t id)
+{
+	struct live_snapshot *master;
+
+	if (snapid_high(id) >= state->next_first)
+		return false;
+	if (snapid_is_first_level(id))
+		return true;
+	master = snapshot_find(store, id | U32_MAX);
+	return !master || (u32)id < master->next_sub;
+}
+
 int mikulas_allocate_snapid(struct dm_exception_store *store, snapid_t master, snapid_t *id)
 {
 	struct live_snapshot *snapshot;
@@ -266,7 +280,10 @@ int mikulas_print_snapid(struct dm_exception_store *store, char *buf, size_t siz
 	return snprintf(buf, size, "%u.%u", snapid_high(id), (u32)id);
 }
 
-/* One half: plain decimal without superfluous zeroes, at most 2^32 - 2. */
+/*
+ * One half: plain decimal without superfluous zeroes, at most 2^32 - 2. 2^32 - 1 fits but is never a name: as the low half it
+ * would be an alias of the master, as the high half the reserved id.
+ */
 static int read_half(const char **text, u32 *half)
 {
 	const char *p = *text;
@@ -275,11 +292,13 @@ static int read_half(const char **text, u32 *half)
 	if (*p < '0' || *p > '9' || (*p == '0' && p[1] >= '0' && p[1] <= '9'))
 		return -EINVAL;
 	for (; *p >= '0' && *p <= '9'; p++) {
-		if (v < U32_MAX)
+		if (v <= U32_MAX)
 			v = v * 10 + (*p - '0');
 	}
 	*text = p;
 	*half = v;
+	if (v == U32_MAX)
+		return -EINVAL;
 	return v < U32_MAX ? 0 : -ERANGE;
 }
 
