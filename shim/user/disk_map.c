@@ -6,11 +6,7 @@
  * affine run, sector i has tag value + i - what any aligned write by the harness looks like; with EXPLICIT set the rest
  * points to a struct page that holds the 8 tags one by one and, if one of them is literal, the bytes.
  *
- * Pages are found by an extendible hash: a directory of segments of SEGMENT_SLOTS slots with linear probing; a segment
- * that fills is split in two by one more bit of the hash, so growing never copies more than 12 KiB at a time. Eight
- * neighbouring pages start in neighbouring slots, so that a chunk costs one or two cache misses.
- *
- * One counter per REGION_PAGES pages makes the search for data fast.
+ * Pages are found by disk_hash.c. One counter per REGION_PAGES pages makes the search for data fast.
  *
  * Invariants: no stored value is 0; an explicit page is neither all zero nor an affine run; page->literals exists
  * exactly when one of the tags is literal.
@@ -20,15 +16,12 @@
 #include <string.h>
 
 #include "control.h"
+#include "disk_hash.h"
 #include "disk_map.h"
 
 #define PAGE_BITS 3
 #define PAGE_TAGS (1U << PAGE_BITS)
 #define EXPLICIT TAG_LITERAL
-
-#define SEGMENT_SLOTS 1024U
-#define SEGMENT_FULL 744U /* of 1024, for short probes; the mean over the life of a segment is near 55 % */
-#define GROUP_BITS 3
 
 #define REGION_BITS 10 /* pages per counter; a counter must hold 1 << REGION_BITS */
 
@@ -37,18 +30,9 @@ struct page {
 	u8 (*literals)[SECTOR_SIZE]; /* PAGE_TAGS of them, or NULL */
 };
 
-struct segment {
-	u32 used;
-	u32 depth; /* bits of the hash that all its pages share */
-	u32 key[SEGMENT_SLOTS];
-	u64 value[SEGMENT_SLOTS];
-};
-
 struct disk_map {
 	sector_t sectors;
-	struct segment **directory; /* 1 << depth */
-	u32 depth;
-	u64 segments;
+	struct disk_hash hash;
 	u64 pages;
 	u64 explicit_pages;
 	u64 literal_pages;
@@ -65,151 +49,19 @@ static void *must(void *p)
 	return p;
 }
 
-/* ---- hash ---- */
-
-static inline u32 page_hash(u32 page)
+static inline u64 get_value(struct disk_map *map, u64 page)
 {
-	return (u32)(((u64)(page >> GROUP_BITS) * 0x9E3779B97F4A7C15ULL) >> 32);
-}
-
-/* The directory takes the top bits of the hash, the slot the bottom ones. */
-static inline struct segment *find_segment(struct disk_map *map, u32 hash)
-{
-	return map->directory[map->depth ? hash >> (32 - map->depth) : 0];
-}
-
-static inline u32 first_slot(u32 hash, u32 page)
-{
-	return ((hash << GROUP_BITS) | (page & ((1U << GROUP_BITS) - 1))) & (SEGMENT_SLOTS - 1);
-}
-
-/* The slot that holds @page, or the free one where it belongs. */
-static inline u32 find_slot(struct segment *seg, u32 hash, u32 page)
-{
-	u32 slot = first_slot(hash, page);
-
-	while (seg->value[slot] && seg->key[slot] != page)
-		slot = (slot + 1) & (SEGMENT_SLOTS - 1);
-	return slot;
-}
-
-static u64 get_value(struct disk_map *map, u64 page)
-{
-	u32 hash = page_hash(page);
-	struct segment *seg = find_segment(map, hash);
-
-	return seg->value[find_slot(seg, hash, page)];
-}
-
-static struct segment *new_segment(struct disk_map *map, u32 depth)
-{
-	struct segment *seg = must(calloc(1, sizeof(*seg)));
-
-	seg->depth = depth;
-	map->segments++;
-	return seg;
-}
-
-static void double_directory(struct disk_map *map)
-{
-	size_t n = (size_t)1 << map->depth;
-	struct segment **directory = must(malloc(2 * n * sizeof(*directory)));
-	size_t i;
-
-	for (i = 0; i < 2 * n; i++)
-		directory[i] = map->directory[i / 2];
-	free(map->directory);
-	map->directory = directory;
-	map->depth++;
-}
-
-static void split_segment(struct disk_map *map, struct segment *old, u32 hash)
-{
-	struct segment *half[2];
-	u32 bit, i;
-	size_t first, n;
-
-	if (old->depth == map->depth)
-		double_directory(map);
-	for (i = 0; i < 2; i++)
-		half[i] = new_segment(map, old->depth + 1);
-	bit = 31 - old->depth;
-	for (i = 0; i < SEGMENT_SLOTS; i++) {
-		struct segment *to;
-		u32 h, slot;
-
-		if (!old->value[i])
-			continue;
-		h = page_hash(old->key[i]);
-		to = half[h >> bit & 1];
-		slot = find_slot(to, h, old->key[i]);
-		to->key[slot] = old->key[i];
-		to->value[slot] = old->value[i];
-		to->used++;
-	}
-
-	/* The directory entries that pointed to @old: first half, second half. */
-	n = (size_t)1 << (map->depth - old->depth);
-	first = (map->depth ? hash >> (32 - map->depth) : 0) & ~(n - 1);
-	for (i = 0; i < n; i++)
-		map->directory[first + i] = half[i >= n / 2];
-	free(old);
-	map->segments--;
-}
-
-static void remove_slot(struct segment *seg, u32 slot)
-{
-	u32 hole = slot, next = slot;
-
-	seg->used--;
-	for (;;) {
-		u32 home;
-
-		next = (next + 1) & (SEGMENT_SLOTS - 1);
-		if (!seg->value[next])
-			break;
-		home = first_slot(page_hash(seg->key[next]), seg->key[next]);
-		/* Does the way from home to next lead over the hole? */
-		if (((next - home) & (SEGMENT_SLOTS - 1)) < ((next - hole) & (SEGMENT_SLOTS - 1)))
-			continue;
-		seg->key[hole] = seg->key[next];
-		seg->value[hole] = seg->value[next];
-		hole = next;
-	}
-	seg->value[hole] = 0;
+	return disk_hash_get(&map->hash, page);
 }
 
 static void set_value(struct disk_map *map, u64 page, u64 value)
 {
-	u32 hash = page_hash(page);
-	struct segment *seg;
-	u32 slot;
+	u64 old = disk_hash_set(&map->hash, page, value);
 
-again:
-	seg = find_segment(map, hash);
-	slot = find_slot(seg, hash, page);
-	if (seg->value[slot]) {
-		if (value) {
-			seg->value[slot] = value;
-		} else {
-			remove_slot(seg, slot);
-			map->pages--;
-			map->region[page >> REGION_BITS]--;
-		}
+	if (!old == !value)
 		return;
-	}
-	if (!value)
-		return;
-	/* Depth 32 cannot be split further; it is never reached: 8 pages share a hash, 860 do not. */
-	if (seg->used >= SEGMENT_FULL) {
-		split_segment(map, seg, hash);
-		goto again;
-	}
-	seg->key[slot] = page;
-	seg->value[slot] = value;
-	seg->used++;
-	map->pages++;
-	map->region[page >> REGION_BITS]++;
+	map->pages += value ? 1 : -1;
+	map->region[page >> REGION_BITS] += value ? 1 : -1;
 }
 
 /* ---- pages ---- */
@@ -475,45 +327,26 @@ struct disk_map *disk_map_create(sector_t sectors)
 	map->sectors = sectors;
 	map->regions = regions_of(sectors);
 	map->region = calloc(map->regions + 1, sizeof(*map->region));
-	map->directory = malloc(sizeof(*map->directory));
-	if (!map->region || !map->directory) {
-		free(map->region);
-		free(map->directory);
+	if (!map->region) {
 		free(map);
 		return NULL;
 	}
-	map->directory[0] = new_segment(map, 0);
+	disk_hash_init(&map->hash);
 	return map;
 }
 
-/* Calls @fn once for each segment. */
-static void for_each_segment(struct disk_map *map,
-			     void (*fn)(struct disk_map *map, struct segment *seg, void *context),
-			     void *context)
-{
-	size_t i = 0, n = (size_t)1 << map->depth;
-
-	while (i < n) {
-		struct segment *seg = map->directory[i];
-
-		i += (size_t)1 << (map->depth - seg->depth);
-		fn(map, seg, context);
-	}
-}
-
-static void free_segment(struct disk_map *map, struct segment *seg, void *context)
+static void free_pages(struct segment *seg, void *context)
 {
 	u32 i;
 
 	for (i = 0; i < SEGMENT_SLOTS; i++)
-		free_page_value(map, seg->value[i]);
-	free(seg);
+		free_page_value(context, seg->value[i]);
 }
 
 void disk_map_destroy(struct disk_map *map)
 {
-	for_each_segment(map, free_segment, NULL);
-	free(map->directory);
+	disk_hash_for_each(&map->hash, free_pages, map);
+	disk_hash_exit(&map->hash);
 	free(map->region);
 	free(map);
 }
@@ -541,21 +374,22 @@ bool disk_map_resize(struct disk_map *map, sector_t sectors)
 
 u64 disk_map_memory_bytes(struct disk_map *map)
 {
-	return sizeof(*map) + map->segments * sizeof(struct segment) +
-	       (sizeof(*map->directory) << map->depth) + map->regions * sizeof(*map->region) +
+	return sizeof(*map) + disk_hash_memory(&map->hash) + map->regions * sizeof(*map->region) +
 	       map->explicit_pages * sizeof(struct page) +
 	       map->literal_pages * PAGE_TAGS * SECTOR_SIZE;
 }
 
 struct map_sums {
+	struct disk_map *map;
 	u64 segments, pages, explicit_pages, literal_pages;
 	u16 *region;
 	bool good;
 };
 
-static void check_segment(struct disk_map *map, struct segment *seg, void *context)
+static void check_segment(struct segment *seg, void *context)
 {
 	struct map_sums *sums = context;
+	struct disk_map *map = sums->map;
 	u32 i, j, used = 0;
 
 	sums->segments++;
@@ -567,7 +401,7 @@ static void check_segment(struct disk_map *map, struct segment *seg, void *conte
 			continue;
 		used++;
 		sums->region[seg->key[i] >> REGION_BITS]++;
-		if (find_segment(map, page_hash(seg->key[i])) != seg ||
+		if (disk_hash_segment(&map->hash, disk_hash_of(seg->key[i])) != seg ||
 		    get_value(map, seg->key[i]) != value)
 			sums->good = false;
 		if (!(value & EXPLICIT))
@@ -587,14 +421,14 @@ static void check_segment(struct disk_map *map, struct segment *seg, void *conte
 
 bool disk_map_check(struct disk_map *map)
 {
-	struct map_sums sums = { .good = true };
+	struct map_sums sums = { .map = map, .good = true };
 
 	sums.region = must(calloc(map->regions + 1, sizeof(u16)));
-	for_each_segment(map, check_segment, &sums);
+	disk_hash_for_each(&map->hash, check_segment, &sums);
 	if (memcmp(sums.region, map->region, map->regions * sizeof(u16)))
 		sums.good = false;
 	free(sums.region);
-	return sums.good && sums.segments == map->segments && sums.pages == map->pages &&
+	return sums.good && sums.segments == map->hash.segments && sums.pages == map->pages &&
 	       sums.explicit_pages == map->explicit_pages &&
 	       sums.literal_pages == map->literal_pages;
 }

@@ -32,13 +32,13 @@ static const struct cut cuts[] = {
 	{ REQ_OP_WRITE, 0, 4096, 4096, 0, 1,
 	  { { REQ_OP_WRITE, 0, 2560, 0 }, { REQ_OP_WRITE, 2560, 1536, 0 } } },
 	{ REQ_OP_WRITE, 0, 4096, 0, 0, 1, { { REQ_OP_WRITE, 0, 4096, 0 } } },
-	/* an empty flush, as often as the target wants it */
-	{ REQ_OP_WRITE | REQ_PREFLUSH, 0, 0, 16, 0, 1, { { FLUSH, 0, 0, 0 } } },
+	/* an empty flush, as often as the target wants it; the first clone has the flags of the original */
+	{ REQ_OP_WRITE | REQ_PREFLUSH, 0, 0, 16, 0, 1, { { REQ_OP_WRITE | REQ_PREFLUSH, 0, 0, 0 } } },
 	{ REQ_OP_WRITE | REQ_PREFLUSH, 0, 0, 16, 0, 3,
-	  { { FLUSH, 0, 0, 0 }, { FLUSH, 0, 0, 1 }, { FLUSH, 0, 0, 2 } } },
+	  { { REQ_OP_WRITE | REQ_PREFLUSH, 0, 0, 0 }, { FLUSH, 0, 0, 1 }, { FLUSH, 0, 0, 2 } } },
 	/* flush with data: the flush first, then the data without PREFLUSH but with FUA */
 	{ REQ_OP_WRITE | REQ_PREFLUSH | REQ_FUA, 8, 16, 16, 0, 1,
-	  { { FLUSH, 0, 0, 0 }, { REQ_OP_WRITE | REQ_FUA, 8, 8, 0 },
+	  { { REQ_OP_WRITE | REQ_PREFLUSH | REQ_FUA, 8, 0, 0 }, { REQ_OP_WRITE | REQ_FUA, 8, 8, 0 },
 	    { REQ_OP_WRITE | REQ_FUA, 16, 8, 0 } } },
 	/* discards and write-zeroes are not cut at max_io_len */
 	{ REQ_OP_DISCARD, 3, 100, 16, 0, 1, { { REQ_OP_DISCARD, 3, 100, 0 } } },
@@ -70,8 +70,7 @@ static void check_cut(const struct cut *c)
 		assert_int_equal(seen[i].opf, c->want[i].opf);
 		assert_int_equal(seen[i].sectors, c->want[i].sectors);
 		assert_int_equal(seen[i].bio_nr, c->want[i].bio_nr);
-		if (seen[i].sectors)
-			assert_int_equal(seen[i].sector, c->want[i].sector);
+		assert_int_equal(seen[i].sector, c->want[i].sector);
 	}
 	assert_int_equal(counts->reads + counts->writes + counts->discards + counts->write_zeroes +
 			 counts->flushes, n);

@@ -11,34 +11,7 @@
  * The clone that a target sees lies inside the dm_io, the target's per-bio data right in front of it. A dm_io has one reference
  * for the submission and one for each clone; the last one completes (this part of) the original.
  */
-#include <stdlib.h>
-#include <string.h>
-
-#include "dm.h"
-
-struct dm_target_io {
-	struct dm_io *io;
-	struct dm_target *ti;
-	unsigned int *len_ptr; /* valid while map() runs */
-	unsigned int target_bio_nr;
-	bool inside_io;
-	bool duplicate;
-	struct bio clone;
-};
-
-struct dm_io {
-	struct dm_table *table;
-	struct mapped_device *md;
-	struct dm_io *next;
-	struct bio *orig_bio;
-	struct dm_target_io *mapping; /* whose map() runs */
-	int io_count;
-	blk_status_t status;
-	bool was_split;
-	u32 sectors;	   /* of this part, if it was split */
-	u32 sector_offset; /* of its beginning from the end of the original */
-	struct dm_target_io tio;
-} __aligned(16);
+#include "dm_io_part.h"
 
 struct clone_info {
 	struct dm_table *map;
@@ -51,11 +24,6 @@ struct clone_info {
 size_t dm_io_size(void)
 {
 	return sizeof(struct dm_io);
-}
-
-static inline struct dm_target_io *clone_to_tio(const struct bio *clone)
-{
-	return (struct dm_target_io *)container_of(clone, struct dm_target_io, clone);
 }
 
 /* ---- what targets ask of a clone ---- */
@@ -109,27 +77,9 @@ void dm_accept_partial_bio(struct bio *bio, unsigned int n_sectors)
 	io->sector_offset = bio_sectors(io->orig_bio);
 }
 
-/* ---- allocation ---- */
-
-static struct dm_io *get_piece(struct dm_table *table)
-{
-	struct dm_io *io = (struct dm_io *)((char *)bio_pool_get(&table->ios) + table->front_pad);
-
-	io->table = table;
-	return io;
-}
-
-static void put_piece(struct dm_io *io)
-{
-	io->tio.clone.bi_state = BIO_FREE;
-	if (!world.fifo)
-		memset((char *)io - io->table->front_pad, 0x6b, io->table->front_pad);
-	bio_pool_put(&io->table->ios, (char *)io - io->table->front_pad);
-}
-
 static struct dm_io *alloc_io(struct mapped_device *md, struct dm_table *map, struct bio *bio)
 {
-	struct dm_io *io = get_piece(map);
+	struct dm_io *io = dm_io_get(map);
 
 	io->md = md;
 	io->next = NULL;
@@ -150,12 +100,15 @@ static struct bio *alloc_tio(struct clone_info *ci, struct dm_target *ti, unsign
 			     unsigned int *len)
 {
 	struct dm_target_io *tio = &ci->io->tio;
+	const struct bio *like = ci->bio;
 	struct bio *clone;
 
 	if (!tio->io) {
+		/* This one is like the original even where it is a flush: its place and its FUA, too. */
+		like = ci->io->orig_bio;
 		tio->inside_io = true;
 	} else {
-		tio = &get_piece(ci->map)->tio;
+		tio = &dm_io_get(ci->map)->tio;
 		tio->inside_io = false;
 	}
 	tio->io = ci->io;
@@ -164,202 +117,11 @@ static struct bio *alloc_tio(struct clone_info *ci, struct dm_target *ti, unsign
 	tio->len_ptr = len;
 	tio->duplicate = false;
 	clone = &tio->clone;
-	bio_prepare(clone, &ci->io->md->bdev, ci->bio->bi_opf);
-	clone->bi_iter = ci->bio->bi_iter;
-	clone->bi_data = ci->bio->bi_data;
-	if (len)
-		clone->bi_iter.bi_size = *len << SECTOR_SHIFT;
+	bio_prepare(clone, &ci->io->md->bdev, like->bi_opf);
+	clone->bi_iter = like->bi_iter;
+	clone->bi_data = like->bi_data;
+	clone->bi_iter.bi_size = len ? *len << SECTOR_SHIFT : 0;
 	return clone;
-}
-
-static void free_tio(struct dm_target_io *tio)
-{
-	if (!tio->inside_io)
-		put_piece(container_of(tio, struct dm_io, tio));
-}
-
-/* ---- a part of a bio as a bio of its own ---- */
-
-static struct bio_pool chained = { .name = "split bios", .size = sizeof(struct bio) };
-
-static void chained_endio(struct bio *bio)
-{
-	struct bio *parent = bio->bi_private;
-
-	if (bio->bi_status && !parent->bi_status)
-		parent->bi_status = bio->bi_status;
-	bio->bi_state = BIO_FREE;
-	bio_pool_put(&chained, bio);
-	bio_complete(parent);
-}
-
-/* Sectors [offset, offset + sectors) of @parent, which may lie before what bi_iter has left of it. */
-static struct bio *chain_part(struct bio *parent, s64 offset, u32 sectors)
-{
-	struct bio *bio = bio_pool_get(&chained);
-
-	bio_prepare(bio, parent->bi_bdev, parent->bi_opf);
-	bio->bi_iter = parent->bi_iter;
-	bio->bi_iter.bi_sector += offset;
-	bio->bi_iter.bi_offset += offset;
-	bio->bi_iter.bi_size = sectors << SECTOR_SHIFT;
-	bio->bi_data = parent->bi_data;
-	bio->bi_end_io = chained_endio;
-	bio->bi_private = parent;
-	bio->bi_state = BIO_BELOW;
-	return bio;
-}
-
-static void count_split(void)
-{
-	sched_enter();
-	world.counts.bio_splits++;
-	sched_exit();
-}
-
-/* ---- completion ---- */
-
-static void queue_io(struct mapped_device *md, struct bio *bio)
-{
-	sched_enter();
-	bio_list_add(&md->deferred, bio);
-	sched_exit();
-	queue_work(md->wq, &md->work);
-}
-
-/* True if the original goes back to a list, to be mapped again; else perhaps io->status is changed. */
-static bool handle_requeue(struct dm_io *io, bool first_stage)
-{
-	struct mapped_device *md = io->md;
-	bool requeued = true;
-
-	if (likely(io->status != BLK_STS_DM_REQUEUE))
-		return false;
-	bio_clear_polled(io->orig_bio);
-	sched_enter();
-	if (first_stage) {
-		io->next = md->requeue_list;
-		md->requeue_list = io;
-	} else if (md_flag(md, DMF_NOFLUSH_SUSPENDING)) {
-		bio_list_add_head(&md->deferred, io->orig_bio);
-	} else {
-		io->status = BLK_STS_IOERR;
-		requeued = false;
-	}
-	sched_exit();
-	if (requeued)
-		queue_work(md->wq, first_stage ? &md->requeue_work : &md->work);
-	return requeued;
-}
-
-static void complete_io(struct dm_io *io, bool first_stage)
-{
-	struct bio *bio = io->orig_bio;
-	struct mapped_device *md = io->md;
-	bool requeued = handle_requeue(io, first_stage), last;
-	blk_status_t error = io->status;
-
-	if (requeued && first_stage)
-		return;
-	put_piece(io);
-	sched_enter();
-	last = !--md->pending_io;
-	sched_exit();
-	if (last && unlikely(waitqueue_active(&md->wait)))
-		wake_up(&md->wait);
-	if (requeued)
-		return;
-	if (unlikely(bio->bi_opf & REQ_PREFLUSH) && bio_sectors(bio)) {
-		/* The flush is done; now the data, whatever came of the flush - as in the kernel. */
-		bio->bi_opf &= ~REQ_PREFLUSH;
-		queue_io(md, bio);
-		return;
-	}
-	if (error)
-		bio->bi_status = error;
-	bio_complete(bio);
-}
-
-static void dec_pending(struct dm_io *io, blk_status_t error)
-{
-	if (unlikely(error)) {
-		sched_enter();
-		/* Push-back supersedes errors. */
-		if (io->status != BLK_STS_DM_REQUEUE || !md_flag(io->md, DMF_NOFLUSH_SUSPENDING))
-			io->status = error;
-		sched_exit();
-	}
-	if (!count_add(&io->io_count, -1))
-		complete_io(io, io->was_split);
-}
-
-void dm_requeue_work(struct work_struct *work)
-{
-	struct mapped_device *md = container_of(work, struct mapped_device, requeue_work);
-	struct dm_io *io, *next;
-
-	sched_enter();
-	io = md->requeue_list;
-	md->requeue_list = NULL;
-	sched_exit();
-	for (; io; io = next) {
-		struct bio *orig = io->orig_bio;
-
-		next = io->next;
-		io->next = NULL;
-		io->orig_bio = chain_part(orig, (s64)bio_sectors(orig) - io->sector_offset,
-					  io->sectors);
-		complete_io(io, false);
-		cond_resched();
-	}
-}
-
-void dm_deferred_work(struct work_struct *work)
-{
-	struct mapped_device *md = container_of(work, struct mapped_device, work);
-	struct bio *bio;
-
-	while (!md_flag(md, DMF_BLOCK_IO_FOR_SUSPEND)) {
-		sched_enter();
-		bio = bio_list_pop(&md->deferred);
-		sched_exit();
-		if (!bio)
-			break;
-		bio_resubmit(bio);
-		cond_resched();
-	}
-}
-
-static void clone_endio(struct bio *clone)
-{
-	struct dm_target_io *tio = clone_to_tio(clone);
-	struct dm_io *io = tio->io;
-	struct dm_target *ti = tio->ti;
-	blk_status_t error = clone->bi_status;
-
-	if (ti->type->end_io) {
-		int r;
-
-		/* It may keep the clone, and then completes it once more. */
-		clone->bi_state = BIO_OWNED;
-		r = ti->type->end_io(ti, clone, &error);
-		switch (r) {
-		case DM_ENDIO_INCOMPLETE:
-			return;
-		case DM_ENDIO_REQUEUE:
-			error = BLK_STS_DM_REQUEUE;
-			break;
-		case DM_ENDIO_DONE:
-			break;
-		default:
-			sim_fail("%s: end_io returned %d", ti->type->name, r);
-		}
-		if (unlikely(clone->bi_state != BIO_OWNED))
-			bio_bad_state(clone, "end_io() kept going");
-		clone->bi_state = BIO_DONE;
-	}
-	free_tio(tio);
-	dec_pending(io, error);
 }
 
 /* ---- submission ---- */
@@ -371,7 +133,7 @@ static void map_bio(struct bio *clone)
 	struct dm_io *io = tio->io;
 	int r;
 
-	clone->bi_end_io = clone_endio;
+	clone->bi_end_io = dm_clone_endio;
 	/* The caller's reference keeps @io. */
 	io->mapping = tio;
 	r = ti->type->map(ti, clone);
@@ -389,8 +151,8 @@ static void map_bio(struct bio *clone)
 		if (unlikely(clone->bi_state != BIO_OWNED))
 			bio_bad_state(clone, "refusal by map()");
 		clone->bi_state = BIO_DONE;
-		free_tio(tio);
-		dec_pending(io, r == DM_MAPIO_KILL ? BLK_STS_IOERR : BLK_STS_DM_REQUEUE);
+		dm_tio_put(tio);
+		dm_io_dec_pending(io, r == DM_MAPIO_KILL ? BLK_STS_IOERR : BLK_STS_DM_REQUEUE);
 		break;
 	default:
 		sim_fail("%s: map returned %d", ti->type->name, r);
@@ -509,6 +271,13 @@ static blk_status_t split_and_process(struct clone_info *ci)
 	return BLK_STS_OK;
 }
 
+static void count_split(void)
+{
+	sched_enter();
+	world.counts.bio_splits++;
+	sched_exit();
+}
+
 /* Discards and write-zeroes larger than the device's limits: the first part; the rest is submitted. */
 static struct bio *split_to_limits(struct mapped_device *md, struct bio *bio)
 {
@@ -525,7 +294,7 @@ static struct bio *split_to_limits(struct mapped_device *md, struct bio *bio)
 	first = max;
 	if (first > (bio->bi_iter.bi_sector + max) % granularity)
 		first -= (bio->bi_iter.bi_sector + max) % granularity;
-	part = chain_part(bio, 0, first);
+	part = dm_chain_part(bio, 0, first);
 	bio_inc_remaining(bio);
 	bio_advance(bio, first << SECTOR_SHIFT);
 	count_split();
@@ -561,7 +330,7 @@ static void split_and_process_bio(struct mapped_device *md, struct dm_table *map
 			bio_resubmit(bio);
 		}
 	}
-	dec_pending(io, error);
+	dm_io_dec_pending(io, error);
 }
 
 void dm_submit_bio(struct bio *bio)
@@ -580,25 +349,10 @@ void dm_submit_bio(struct bio *bio)
 			bio->bi_status = BLK_STS_IOERR;
 			bio_complete(bio);
 		} else {
-			queue_io(md, bio);
+			dm_queue_io(md, bio);
 		}
 	} else {
 		split_and_process_bio(md, map, bio);
 	}
 	dm_srcu_unlock(&md->io_barrier, index);
-}
-
-static void dm_map_discard(void)
-{
-	bio_pool_exit(&chained, false);
-}
-
-static struct world_part dm_map_part = {
-	.name = "split bios",
-	.discard = dm_map_discard,
-};
-
-static void __attribute__((constructor)) dm_map_init(void)
-{
-	world_part_register(&dm_map_part);
 }
