@@ -61,6 +61,7 @@ static struct {
 	struct sim_thread *running; /* whose stack we are on */
 	struct sched_stack *free;
 	u32 nr_free;
+	struct sched_stack *left; /* of a thread that has ended; free once we are on another */
 } sched = { .run = LIST_HEAD_INIT(sched.run), .running = &sched_main_thread };
 
 /* ---- stacks ---- */
@@ -88,7 +89,7 @@ static struct sched_stack *stack_get(void)
 	return stack;
 }
 
-/* May be the stack that we are on: it is not used before the next thread is created. */
+/* Not the stack that we are on: an interrupt may create a thread before it has been left. */
 static void stack_put(struct sched_stack *stack)
 {
 	stack->next = sched.free;
@@ -123,6 +124,10 @@ static inline void before_switch(struct sched_stack *from, struct sched_stack *t
 
 static inline void after_switch(struct sched_stack *self)
 {
+	if (unlikely(sched.left)) {
+		stack_put(sched.left);
+		sched.left = NULL;
+	}
 #ifdef SHIM_ASAN
 	const void *bottom;
 	size_t size;
@@ -296,7 +301,7 @@ static void thread_main(transfer_t from)
 	sched_current = self;
 	self->fn(self->arg);
 	thread_ended(self);
-	stack_put(self->stack);
+	sched.left = self->stack;
 	schedule();
 	abort();
 }
