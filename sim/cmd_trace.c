@@ -254,6 +254,8 @@ static void print_json(struct trace *trace, struct summary *sum, json_t *head)
 	json_object_set_new(root, "bad", json_integer(stats->bad));
 	json_object_set_new(root, "backwards", json_integer(stats->backwards));
 	json_object_set_new(root, "notes", notes);
+	if (*trace_error(trace))
+		json_object_set_new(root, "error", json_string(trace_error(trace)));
 	if (head)
 		json_object_set(root, "head", head);
 	json_dumpf(root, stdout, JSON_INDENT(2));

@@ -138,8 +138,7 @@ static int choose_event(struct trace *trace)
 		do {
 			outcome = trace_file_next(&trace->files[i], &record);
 		} while (outcome == TRACE_REQUEST);
-		if (outcome == TRACE_FATAL)
-			return -1;
+		/* A read error is for the caller to meet, at its place. */
 		if (trace->events_seen & 1u << TRACE_EVENT_QUEUE)
 			break;
 	}
@@ -178,7 +177,6 @@ static int check_units(struct trace *trace)
 				  trace->ops->name, why);
 	if (verdict != PLAUSIBLE)
 		trace_add_note(trace, "%s: %s", input_path(trace->files[0].in), why);
-	/* A read error is for the caller to meet, at its place. */
 	return trace_rewind(trace);
 }
 

@@ -89,6 +89,7 @@ static void test_issue_events(void **state)
 	struct bytes b = { 0 };
 	struct trace *trace;
 
+	put_event(&b, 0, 0, 90, NOTIFY_CAT | QUEUE, 0, 0, 8); /* a time stamp: no queue event */
 	put_event(&b, 0, 1, 100, COMPLETE | WRITE_CAT, 9, 512, 0);
 	put_event(&b, 0, 2, 110, ISSUE | WRITE_CAT, 1, 512, 0);
 	put_event(&b, 0, 3, 120, REQUEUE | WRITE_CAT, 1, 512, 0);

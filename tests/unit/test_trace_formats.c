@@ -227,11 +227,14 @@ static void test_fio_wait(void **state)
 				   "f write 0 512\n";
 	struct trace_options options = { .time_unit = "ms" };
 	struct trace *trace = open_text(text, NULL);
+	int r;
 
 	assert_requests(trace, "W - 0 0 512 0\nW - 0 512 512 5000\nW - 0 0 512 8000\n");
 	trace_close(trace);
 	trace = open_text(text, &options);
 	assert_requests(trace, "W - 0 0 512 0\nW - 0 512 512 5000000\nW - 0 0 512 5000000\n");
+	read_requests(trace, &r);
+	assert_int_equal(trace_stats(trace)->backwards, 0);
 	trace_close(trace);
 }
 
