@@ -32,7 +32,7 @@ enum {
 	OPT_VERIFY_EVERY, OPT_NO_VERIFY, OPT_DEPTH, OPT_ORIGIN_SIZE, OPT_STORE_SIZE, OPT_CACHE_THRESHOLD,
 	OPT_CACHE_LIMIT, OPT_SAVE_STORE, OPT_SAVE_ORIGIN, OPT_FORMAT, OPT_TIME_UNIT, OPT_OFFSET_UNIT,
 	OPT_MAX_BAD, OPT_FORCE, OPT_BLOCK_SIZE, OPT_PRESERVE, OPT_SNAP_READS, OPT_SNAP_WRITES, OPT_RACES,
-	OPT_PAST_END, OPT_STRATEGY, OPT_LOG,
+	OPT_PAST_END, OPT_STRATEGY, OPT_LOG, OPT_VERIFY_DELETED,
 };
 
 static const struct argp_option options[] = {
@@ -62,7 +62,9 @@ static const struct argp_option options[] = {
 	{ "strategy", OPT_STRATEGY, "fifo|random", 0, "of the scheduler (default fifo)", 0 },
 	{ 0, 0, 0, 0, "Verification:", 4 },
 	{ "verify-every", OPT_VERIFY_EVERY, "N", 0,
-	  "read everything back after every N requests (default: four times), as at the end; 0: at the end only", 0 },
+	  "read everything back after every N requests (default: half-way), as at the end; 0: at the end only", 0 },
+	{ "verify-deleted", OPT_VERIFY_DELETED, 0, 0,
+	  "read each snapshot back in full before it is deleted (default: a sixteenth of it)", 0 },
 	{ "no-verify", OPT_NO_VERIFY, 0, 0, "neither check reads nor read back", 0 },
 	{ 0, 0, 0, 0, "The trace:", 5 },
 	{ "format", OPT_FORMAT, "NAME", 0, "instead of detecting it; multisnap trace --help lists them", 0 },
@@ -245,6 +247,9 @@ static error_t parse_trace(int key, char *arg, struct replay_args *a, bool *good
 		*good = parse_u64(arg, &a->o.verify_every);
 		a->verify_given = true;
 		return 0;
+	case OPT_VERIFY_DELETED:
+		a->o.verify_deleted = true;
+		return 0;
 	case OPT_NO_VERIFY:
 		a->o.verify = false;
 		return 0;
@@ -416,7 +421,7 @@ static int run_all(struct replay_args *a, struct replay_trace *trace, struct rep
 	bool sized = !a->o.store_sectors;
 
 	if (!a->verify_given)
-		a->o.verify_every = e->total / 4 + 1;
+		a->o.verify_every = e->total / 2 + 1;
 	for (unsigned int i = 0; i < a->nr_chunks; i++) {
 		a->o.chunk = a->chunks[i];
 		if (sized)

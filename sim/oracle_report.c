@@ -102,11 +102,31 @@ int oracle_format(struct oracle *o, const struct oracle_mismatch *m, char *buf, 
 
 /* ---- regions ---- */
 
-static int compare_u32(const void *a, const void *b)
+/* By 11 bits at a time, from the lowest. */
+static void sort_u32(u32 *values, u64 nr)
 {
-	u32 x = *(const u32 *)a, y = *(const u32 *)b;
+	u32 *from = values, *to = oracle_alloc(NULL, (nr + 1) * sizeof(*to)), *other = to;
 
-	return x < y ? -1 : x > y;
+	for (unsigned int shift = 0; shift < 32; shift += 11) {
+		u64 count[2048] = { 0 }, at = 0;
+		u32 *swap = from;
+
+		for (u64 i = 0; i < nr; i++)
+			count[from[i] >> shift & 2047]++;
+		for (unsigned int k = 0; k < 2048; k++) {
+			u64 n = count[k];
+
+			count[k] = at;
+			at += n;
+		}
+		for (u64 i = 0; i < nr; i++)
+			to[count[from[i] >> shift & 2047]++] = from[i];
+		from = to;
+		to = swap;
+	}
+	if (from != values)
+		memcpy(values, from, nr * sizeof(*values));
+	free(other);
 }
 
 static u64 regions_collect(struct oracle_device *device, u32 *to)
@@ -131,7 +151,7 @@ static void regions_build(struct oracle *o)
 
 	o->regions = oracle_alloc(o->regions, (nr + 1) * sizeof(*o->regions));
 	regions_collect(&o->origin, o->regions);
-	qsort(o->regions, nr, sizeof(*o->regions), compare_u32);
+	sort_u32(o->regions, nr);
 	for (u64 i = 0; i < nr; i++)
 		if (!unique || o->regions[unique - 1] != o->regions[i])
 			o->regions[unique++] = o->regions[i];

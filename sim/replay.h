@@ -110,6 +110,7 @@ struct replay_options {
 	u64 snapshot_reads, snapshot_writes; /* one after every so many requests; 0: none */
 	bool verify;			/* reads and full read-back */
 	u64 verify_every;		/* full read-back after so many requests; 0: at the end only */
+	bool verify_deleted;		/* read snapshots back in full before they are deleted, not in part */
 	bool races;			/* issue overlapping requests without waiting */
 	bool settle;			/* settle at the end, before the counts are taken */
 	bool progress;
