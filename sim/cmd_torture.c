@@ -39,7 +39,7 @@ static const struct argp_option torture_options[] = {
 	{ "twice", OPT_TWICE, NULL, 0, "Run each seed twice; the digests must be equal", 0 },
 	{ "timeout", OPT_TIMEOUT, "SECONDS", 0, "A run that takes longer hangs (default 300)", 0 },
 	{ "trace-log", OPT_TRACE_LOG, NULL, 0, "The kernel log on stderr", 0 },
-	{ "verbose", 'v', NULL, 0, "What is done, on stderr", 0 },
+	{ "verbose", 'v', NULL, 0, "What the manager does, on stderr; twice: each bio", 0 },
 	{ NULL, 0, NULL, 0, NULL, 0 },
 };
 
@@ -96,7 +96,7 @@ static error_t torture_option(int key, char *arg, struct argp_state *state)
 		a->torture.trace_log = true;
 		return 0;
 	case 'v':
-		a->torture.verbose = true;
+		a->torture.verbose++;
 		return 0;
 	case ARGP_KEY_ARG:
 		argp_error(state, "%s: no arguments are taken", arg);

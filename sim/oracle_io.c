@@ -223,7 +223,10 @@ void oracle_apply(struct oracle *o, struct oracle_device *device, enum oracle_op
 
 /* ---- ends of writes ---- */
 
-/* Reads in flight: what they may have seen before this write ended. */
+/*
+ * Reads in flight: what they may have seen before this write ended, and what it wrote, of which
+ * nothing may be left when they end: another read may have settled it otherwise by then.
+ */
 static void tell_reads(struct oracle *o, const struct oracle_io *io)
 {
 	u64 start = in_flight_key(io->device, io->sector);
@@ -240,6 +243,7 @@ static void tell_reads(struct oracle *o, const struct oracle_io *io)
 			struct unsure u = { .sector = s };
 
 			oracle_settled(o, io->device, s, &u);
+			unsure_add(&u, io->op == ORACLE_WRITE ? io->write_no : 0, 0);
 			if (read->nr_extra + u.nr > read->max_extra) {
 				read->max_extra = 2 * (read->nr_extra + u.nr) + 64;
 				read->extra = oracle_alloc(read->extra, read->max_extra *

@@ -281,7 +281,7 @@ static void manager(void *arg)
 	}
 	while (t->ops_done < t->options->ops) {
 		t->ops_done++;
-		if (torture_chance(t, 15))
+		if (torture_chance(t, 50))
 			torture_admin(t);
 		else
 			torture_io_batch(t);

@@ -64,7 +64,7 @@ struct torture_options {
 	bool any_strategy;	/* drawn from the seed */
 	bool no_faults;
 	bool trace_log;
-	bool verbose;		/* each operation on stderr */
+	unsigned int verbose;	/* 1: what the manager does, 2: each bio; on stderr */
 };
 
 /* Drawn from the seed. */

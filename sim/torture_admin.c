@@ -372,6 +372,14 @@ static struct torture_slot *random_slot(struct torture *t)
 	return NULL;
 }
 
+static struct torture_slot *dead_slot(struct torture *t)
+{
+	for (unsigned int i = 0; i < TORTURE_SLOTS; i++)
+		if (t->slots[i].exists && t->slots[i].dead)
+			return &t->slots[i];
+	return NULL;
+}
+
 static void slot_suspend(struct torture *t, struct torture_slot *slot)
 {
 	int r = dmctl_suspend(slot->name, torture_chance(t, 30) ? DMCTL_NOFLUSH : 0);
@@ -452,7 +460,9 @@ void torture_admin(struct torture *t)
 	unsigned int p = torture_random(t, 100);
 
 	torture_get_status(t, &st);
-	if (t->known_error && torture_chance(t, 40)) {
+	if (dead_slot(t) && torture_chance(t, 30)) {
+		torture_slot_remove(t, dead_slot(t));
+	} else if (t->known_error && torture_chance(t, 40)) {
 		t->counts[TC_REPAIR]++;
 		torture_reload(t);
 	} else if (p < 18) {

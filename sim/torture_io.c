@@ -54,6 +54,15 @@ static const char *op_name(const struct torture_io *io)
 	return io->flush ? "flush" : names[io->op];
 }
 
+static void say_io(struct torture *t, const struct torture_io *io, const char *what)
+{
+	if (t->options->verbose > 1)
+		torture_say(t, "%s: %s%s %llu+%u write %u%s: %s (%d)", target_name(io), op_name(io),
+			    io->opf & REQ_FUA ? " fua" : "", (unsigned long long)io->sector,
+			    io->sectors, io->write_no, io->must_fail ? " must fail" : "", what,
+			    io->error);
+}
+
 /* ---- the end of a bio ---- */
 
 /* Interrupt context. */
@@ -66,6 +75,7 @@ static void io_ended(struct bio *bio)
 
 	io->error = blk_status_to_errno(bio->bi_status);
 	bio_put(bio);
+	say_io(t, io, "ended");
 	if (io->is_told && oracle_end(t->oracle, &io->told, io->error, io->tags, &m)) {
 		oracle_format(t->oracle, &m, text, sizeof(text));
 		torture_found(t, "%s: %s of %u sectors at %llu: %s", target_name(io), op_name(io),
@@ -130,6 +140,7 @@ static void begin(struct torture *t, struct torture_batch *batch, struct torture
 	if (io->is_told)
 		oracle_begin(t->oracle, &io->told, device, io->op, io->sector, io->sectors,
 			     io->write_no);
+	say_io(t, io, "begins");
 	bio = sim_bio_alloc(bdev, io->opf, io->sector, io->sectors, io->tags);
 	bio->bi_end_io = io_ended;
 	bio->bi_private = io;
@@ -270,7 +281,7 @@ static bool pick_device(struct torture *t, struct torture_slot **slot)
 	for (unsigned int i = 0; i < TORTURE_SLOTS; i++) {
 		struct torture_slot *s = &t->slots[(first + i) % TORTURE_SLOTS];
 
-		if (s->exists && !s->closing) {
+		if (s->exists && !s->closing && (!s->dead || torture_chance(t, 5))) {
 			*slot = s;
 			return true;
 		}
@@ -294,6 +305,37 @@ static void put_device(struct torture *t, struct torture_slot *slot)
 		wake_up_all(&t->wait);
 }
 
+/* Some other process asks about the origin, or says nonsense to it, while the manager is at work. */
+static void heckle(struct torture *t)
+{
+	static const char *const nonsense[] = { "", "x", "create 1", "delete 1 2", "delete 99999",
+						"delete x", "settled" };
+	struct torture_status st;
+	char raw[64] = "";
+	int r = -EINVAL;
+
+	get_device(t, NULL);
+	switch (torture_random(t, 4)) {
+	case 0:
+		torture_get_status(t, &st);
+		break;
+	case 1:
+		torture_settle(t);
+		break;
+	case 2:
+		r = dmctl_status_raw("ms", torture_random(t, 3), raw, 1 + torture_random(t, sizeof(raw)));
+		if (r || !memchr(raw, 0, sizeof(raw)))
+			torture_found(t, "status into a small buffer: %d, or not terminated", r);
+		break;
+	case 3:
+		r = dmctl_message("ms", nonsense[torture_random(t, 7)]);
+		if (!r)
+			torture_found(t, "a message of nonsense was taken");
+		break;
+	}
+	put_device(t, NULL);
+}
+
 void torture_io_batch(struct torture *t)
 {
 	struct torture_io ios[TORTURE_BATCH];
@@ -301,7 +343,12 @@ void torture_io_batch(struct torture *t)
 	unsigned int n = 1;
 
 	if (!pick_device(t, &slot)) {
-		sim_yield();
+		t->ops_done--;
+		sim_sleep_ns(100000);
+		return;
+	}
+	if (!slot && torture_chance(t, 2)) {
+		heckle(t);
 		return;
 	}
 	if (torture_chance(t, 15))
