@@ -105,6 +105,7 @@ void event_add(struct sim_event *event, u64 when_ns)
 		event->when_ns = when_ns;
 		heap_up(queue.nr_heap++, event);
 	}
+	sched_hb_release(event);
 	event_added();
 	sched_exit();
 }

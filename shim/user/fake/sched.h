@@ -21,13 +21,7 @@
 #define SHIM_ASAN 1
 #endif
 #endif
-#if defined(__SANITIZE_THREAD__)
-#define SHIM_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define SHIM_TSAN 1
-#endif
-#endif
+/* SHIM_TSAN comes from the build: this directory itself is compiled without -fsanitize=thread. */
 
 /* ---- events: "interrupts" at a simulated time ---- */
 

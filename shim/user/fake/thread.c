@@ -77,6 +77,7 @@ void thread_ended(struct sim_thread *thread)
 		sim_fail("thread '%s' ends with interrupts off", thread->name);
 	thread->state = SCHED_DEAD;
 	sched_hb_release(thread);
+	sched_hb_release(&threads);
 	sched_wake_all(&thread->joiners);
 	if (thread->is_harness && !--threads.nr_harness && sched_main_thread.state == SCHED_WAITING &&
 	    sched_main_thread.wait.lock == NULL && !strcmp(sched_main_thread.wait.what, "sim_run()"))

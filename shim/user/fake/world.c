@@ -230,6 +230,7 @@ static void __attribute__((noreturn)) world_vfail(const char *fmt, va_list args)
 
 	vsnprintf(line, sizeof(line), fmt, args);
 	/* Only the first is told: whatever follows may be its consequence. */
+	sched_enter();
 	if (world.failed) {
 		fprintf(stderr, "FAILURE, after another one: %s\n", line);
 		abort();
