@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Benches that count bytes, flushes and memory; and "replay", the one that looks at the clock.
+ * Benches that count bytes, flushes and memory; and "replay", the one that measures (processor) time.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +10,16 @@
 static double ratio(u64 a, u64 b)
 {
 	return b ? (double)a / (double)b : 0;
+}
+
+/* What formatting sets aside (log, maps) is there without any exception. */
+static void bench_on_disk(struct bench *b, const struct replay_result *r)
+{
+	u64 grown = r->metadata > r->metadata_start ? r->metadata - r->metadata_start : 0;
+
+	bench_count(b, "metadata bytes on disk, from the format on", sectors_to_bytes(r->metadata_start));
+	bench_number(b, "metadata bytes on disk per exception, more",
+		     ratio(sectors_to_bytes(grown), r->copied_chunks), "B");
 }
 
 /* ---- metadata: random first writes under one snapshot ---- */
@@ -24,8 +34,9 @@ static void metadata_run(struct bench *b, u64 chunks, unsigned int depth, unsign
 	bench_options(b, &s, &o);
 	o.depth = depth;
 	o.block_size = block_size;
+	o.settle = true;
 	r = bench_run(b, &s, &o);
-	bench_row(b, "%llu random first writes of one chunk of %llu sectors each, all over the origin, 1 snapshot, %u in flight, %u-byte blocks, store arguments \"%s\"",
+	bench_row(b, "%llu random first writes of one chunk of %llu sectors each, all over the origin, then settled; 1 snapshot, %u in flight, %u-byte blocks, store arguments \"%s\"",
 		  chunks, b->chunk, depth, block_size, o.store_args);
 	bench_count(b, "chunks copied", r->copied_chunks);
 	bench_count(b, "bytes copied", sectors_to_bytes(r->copied_sectors));
@@ -33,8 +44,7 @@ static void metadata_run(struct bench *b, u64 chunks, unsigned int depth, unsign
 	bench_number(b, "metadata / data copied", 100 * ratio(r->metadata_sectors, r->copied_sectors), "%");
 	bench_number(b, "metadata bytes written per exception",
 		     ratio(sectors_to_bytes(r->metadata_sectors), r->copied_chunks), "B");
-	bench_number(b, "metadata bytes on disk per exception",
-		     ratio(sectors_to_bytes(r->metadata), r->copied_chunks), "B");
+	bench_on_disk(b, r);
 	bench_count(b, "writes with PREFLUSH and FUA (records)", r->records);
 	bench_number(b, "chunks per record", histogram_mean(&r->group_sizes), "");
 	bench_count(b, "flushes of the store device, all", r->store.flushes);
@@ -152,6 +162,7 @@ int bench_memory(struct bench *b)
 	}
 	bench_source_init(&s, BENCH_RANDOM_FIRST, b->chunk, chunks, b->exceptions, b->seed);
 	bench_options(b, &s, &o);
+	o.settle = true;
 	r = bench_run(b, &s, &o);
 	bench_row(b, "origin of 16 TiB, %llu random first writes of one chunk of %llu sectors, 1 snapshot, %u in flight, cache-limit %llu sectors",
 		  b->exceptions, b->chunk, o.depth, limit);
@@ -160,43 +171,69 @@ int bench_memory(struct bench *b)
 	bench_count(b, "of them the cache-limit", sectors_to_bytes(limit));
 	bench_number(b, "the rest, less 64 B a snapshot",
 		     ((double)r->memory_peak - (double)sectors_to_bytes(limit) - 64) / (1 << 20), "MiB");
-	bench_number(b, "metadata bytes on disk per exception",
-		     ratio(sectors_to_bytes(r->metadata), r->copied_chunks), "B");
+	bench_on_disk(b, r);
 	bench_number(b, "metadata / data copied", 100 * ratio(r->metadata_sectors, r->copied_sectors), "%");
 	return 0;
 }
 
-/* ---- replay: requests a second, by the clock ---- */
+/* ---- replay: requests a second of processor time, which other programs on the machine disturb least ---- */
 
-static const struct replay_result *replay_once(struct bench *b, struct replay_trace *t, bool verify,
-					       u64 every, u64 keep)
+#define REPLAY_TIMES 5
+
+struct replay_case {
+	const char *text;
+	u64 initial, every, keep;
+	bool verify;
+};
+
+static const struct replay_case replay_cases[] = {
+	{ "no snapshot, not verified", 0, 0, 0, false },
+	{ "no snapshot, every read verified", 0, 0, 0, true },
+	{ "one snapshot from the start, every read verified", 1, 0, 0, true },
+	{ "a snapshot after every 1000 requests, keep 64, every read verified", 0, 1000, 64, true },
+};
+
+static void replay_case(struct bench *b, struct replay_trace *t, const struct replay_case *c)
 {
-	static struct replay_result result;
+	static struct replay_result r;
 	const struct replay_extent *e = replay_trace_extent(t);
+	u64 best = U64_MAX, best_all = U64_MAX;
 	struct bench_source none;
 	struct replay_options o;
 
 	bench_source_init(&none, BENCH_RANDOM, b->chunk, 1, 1, b->seed);
 	bench_options(b, &none, &o);
 	o.origin_sectors = (e->end + 2047) & ~2047ull;
-	o.store_sectors = o.origin_sectors * (keep ? keep + 2 : 4) + (1u << 20);
-	o.initial_snapshots = 0;
-	o.settle_before = false;
-	o.snapshots.every_requests = every;
-	o.snapshots.keep = keep;
-	o.verify = verify;
+	o.store_sectors = o.origin_sectors * (c->keep + 4) + (1u << 20);
+	o.initial_snapshots = c->initial;
+	o.snapshots.every_requests = c->every;
+	o.snapshots.keep = c->keep;
+	o.verify = c->verify;
 	o.races = false;
-	if (replay_run(replay_trace_source(t), e, &o, &result) || result.mismatches || result.failed ||
-	    result.error)
-		b->failed = true;
-	return &result;
+	for (unsigned int i = 0; i < REPLAY_TIMES; i++) {
+		if (replay_run(replay_trace_source(t), e, &o, &r) || r.mismatches || r.failed || r.error)
+			b->failed = true;
+		best = min(best, r.cpu_replay_ns);
+		best_all = min(best_all, r.cpu_replay_ns + r.cpu_readback_ns);
+	}
+	bench_row(b, "%s: %llu requests, chunks of %llu sectors, %u in flight, %s; best of %d", b->traces[0],
+		  e->total, b->chunk, b->depth, c->text, REPLAY_TIMES);
+	bench_count(b, "chunks copied", r.copied_chunks);
+	bench_count(b, "bios that the target was given, split", r.origin.reads + r.origin.writes +
+		    r.origin.discards + r.origin.write_zeroes + r.origin.flushes);
+	bench_number(b, "requests per second", (double)e->total * 1e9 / (double)best, "/s");
+	if (!c->verify)
+		return;
+	bench_number(b, "requests per second, all read back at the end",
+		     (double)e->total * 1e9 / (double)best_all, "/s");
+	bench_count(b, "sectors verified", r.verified_sectors);
+	bench_count(b, "mismatches", r.mismatches);
 }
 
 int bench_replay(struct bench *b)
 {
 	struct replay_trace_options to = { .files = b->traces, .nr_files = b->nr_traces };
 	struct replay_trace *t;
-	const struct replay_extent *e;
 
 	if (!b->nr_traces) {
 		bench_row(b, "no trace given (--trace FILE, once for each file)");
@@ -205,27 +242,8 @@ int bench_replay(struct bench *b)
 	t = replay_trace_open(&to);
 	if (!t)
 		return -1;
-	e = replay_trace_extent(t);
-	for (unsigned int verify = 0; verify < 2; verify++) {
-		u64 best = U64_MAX, best_all = U64_MAX, verified = 0;
-
-		for (unsigned int i = 0; i < 5; i++) {
-			const struct replay_result *r = replay_once(b, t, verify, 1000, 64);
-
-			best = min(best, r->wall_replay_ns);
-			best_all = min(best_all, r->wall_replay_ns + r->wall_readback_ns);
-			verified = r->verified_sectors;
-		}
-		bench_row(b, "%llu requests of %s, chunks of %llu sectors, a snapshot after every 1000, keep 64, %u in flight, %s; the best of 5",
-			  e->total, b->traces[0], b->chunk, b->depth,
-			  verify ? "every read verified" : "not verified");
-		bench_number(b, "requests per second of this machine", (double)e->total * 1e9 / (double)best, "/s");
-		if (!verify)
-			continue;
-		bench_number(b, "with the read-back of everything at the end",
-			     (double)e->total * 1e9 / (double)best_all, "/s");
-		bench_count(b, "sectors verified", verified);
-	}
+	for (unsigned int i = 0; i < sizeof(replay_cases) / sizeof(replay_cases[0]); i++)
+		replay_case(b, t, &replay_cases[i]);
 	replay_trace_close(t);
 	return 0;
 }

@@ -13,11 +13,11 @@
 
 #include "replay_int.h"
 
-static u64 wall_ns(void)
+static u64 cpu_ns(void)
 {
 	struct timespec ts;
 
-	clock_gettime(CLOCK_MONOTONIC, &ts);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
 	return (u64)ts.tv_sec * 1000000000ull + (u64)ts.tv_nsec;
 }
 
@@ -421,6 +421,7 @@ static void replay_thread(void *arg)
 {
 	struct replay *r = arg;
 	const struct replay_options *o = r->options;
+	struct replay_status status;
 	struct counts_start start;
 	u64 t0, t1;
 
@@ -429,9 +430,13 @@ static void replay_thread(void *arg)
 	replay_create_snapshots(r, o->initial_snapshots);
 	if (o->settle_before)
 		dmctl_message(REPLAY_DEVICE, "settle");
+	if (replay_status(r, &status)) {
+		r->result->allocated_start = status.allocated;
+		r->result->metadata_start = status.metadata;
+	}
 	sim_memory_peak_reset();
 	counts_begin(r, &start);
-	t0 = wall_ns();
+	t0 = cpu_ns();
 	if (o->phase)
 		o->phase(o->phase_context, true);
 	issue_all(r);
@@ -439,8 +444,8 @@ static void replay_thread(void *arg)
 		dmctl_message(REPLAY_DEVICE, "settle");
 	if (o->phase)
 		o->phase(o->phase_context, false);
-	t1 = wall_ns();
-	r->result->wall_replay_ns += t1 - t0 - r->result->wall_readback_ns;
+	t1 = cpu_ns();
+	r->result->cpu_replay_ns += t1 - t0 - r->result->cpu_readback_ns;
 	counts_end(r, &start);
 	replay_sample(r);
 	if (o->verify)

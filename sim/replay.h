@@ -156,6 +156,7 @@ struct replay_result {
 	/* space, in sectors */
 	sector_t origin_sectors, store_sectors, chunk;
 	u64 allocated, metadata, allocated_peak, metadata_peak;
+	u64 allocated_start, metadata_start;	/* before the first request */
 	struct replay_sample samples[REPLAY_SAMPLES];
 	unsigned int nr_samples;
 	u64 sample_every;
@@ -166,8 +167,8 @@ struct replay_result {
 	u64 verified_sectors, mismatches, failed, read_backs;
 	int error;				/* of the target at the end: 0 or -errno */
 	u64 error_at;				/* requests issued by then */
-	/* wall clock; never printed by replay on stdout */
-	u64 wall_replay_ns, wall_readback_ns;
+	/* processor time of this program; never printed by replay */
+	u64 cpu_replay_ns, cpu_readback_ns;
 };
 
 /* 0: ran to the end (see mismatches, failed); -1: could not be set up, message printed. */

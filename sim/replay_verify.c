@@ -20,11 +20,11 @@
 #define SAMPLES 128u		/* of what was never written */
 #define DELETED_SHARE 16u
 
-static u64 wall_ns(void)
+static u64 cpu_ns(void)
 {
 	struct timespec ts;
 
-	clock_gettime(CLOCK_MONOTONIC, &ts);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
 	return (u64)ts.tv_sec * 1000000000ull + (u64)ts.tv_nsec;
 }
 
@@ -131,13 +131,13 @@ static void read_samples(struct replay *r, bool origin, u64 first, u64 last)
 
 static void read_back(struct replay *r, bool origin, u64 first, u64 last, u32 share)
 {
-	u64 t0 = wall_ns();
+	u64 t0 = cpu_ns();
 
 	replay_wait(r, 0);
 	read_written(r, origin, first, last, share, r->result->snapshots_deleted);
 	if (share == 1)
 		read_samples(r, origin, first, last);
-	r->result->wall_readback_ns += wall_ns() - t0;
+	r->result->cpu_readback_ns += cpu_ns() - t0;
 }
 
 void replay_read_back(struct replay *r)
