@@ -126,8 +126,8 @@ static bool check_sizes(struct check *c)
 	    sb->block_sectors != 8)
 		check_found(c, &here, "block_sectors", "is %u, expected 1, 2, 4 or 8",
 			    sb->block_sectors);
-	if (sb->log_blocks < 32 || sb->log_blocks > 65536)
-		check_found(c, &here, "log_blocks", "is %u, expected 32..65536", sb->log_blocks);
+	if (sb->log_blocks < 32 || sb->log_blocks > 16384)
+		check_found(c, &here, "log_blocks", "is %u, expected 32..16384", sb->log_blocks);
 	if (sb->record_sectors % 8 || sb->record_sectors < 8 || sb->record_sectors > 128 ||
 	    sb->record_sectors > sb->log_blocks)
 		check_found(
@@ -187,8 +187,9 @@ static void check_limits(struct check *c)
 			     "the device or image was cut short: bring it back to its full size",
 			     "is %llu, but the device has only %llu sectors", sb->device_sectors,
 			     c->source->sectors);
-	if (sb->max_changes < 256)
-		check_found(c, &here, "max_changes", "is %u, expected at least 256",
+	if (sb->max_changes < 256 || sb->max_changes / 64 > sb->log_blocks)
+		check_found(c, &here, "max_changes",
+			    "is %u, expected at least 256, at most 64 for each block of the log",
 			    sb->max_changes);
 	if (sb->max_entries < sb->data_chunks)
 		check_found(c, &here, "max_entries",

@@ -40,11 +40,12 @@ static inline mblock_t sector_to_mblock(sector_t s)
 #define INCOMPAT_KNOWN 0ULL
 
 #define LOG_BLOCKS_MIN 32u
-#define LOG_BLOCKS_MAX 65536u
+#define LOG_BLOCKS_MAX 16384u
 #define LOG_BLOCKS_FORMAT_MAX 4096u /* 16 MiB: what we make */
 #define RECORD_SECTORS_MIN 8u
 #define RECORD_SECTORS_MAX 128u
 #define MAX_CHANGES_MIN 256u
+#define LOG_BLOCK_CHANGES 64u /* most changes per block of log: bounds the memory of a replay */
 
 #define CHUNKS_MAX (1ULL << 48) /* of the store: a chunk number has at most 6 bytes */
 #define TREE_DEPTH_MAX 10u

@@ -112,7 +112,8 @@ static const char *check_geometry(const struct super *super)
 	    super->record_sectors % MBLOCK_SECTORS ||
 	    super->record_sectors > super->log_blocks * MBLOCK_SECTORS / 8)
 		return "record size";
-	if (super->max_changes < MAX_CHANGES_MIN)
+	if (super->max_changes < MAX_CHANGES_MIN ||
+	    super->max_changes > super->log_blocks * LOG_BLOCK_CHANGES)
 		return "limit of changes";
 	return NULL;
 }
@@ -291,7 +292,7 @@ const char *super_layout(struct super *super, int *error)
 	super->record_sectors = clamp(round_down(super->log_blocks, MBLOCK_SECTORS),
 				      RECORD_SECTORS_MIN, RECORD_SECTORS_MAX);
 	/* One change in 64 bytes of log: with records of a sector, 8 changes in each on average. */
-	super->max_changes = super->log_blocks * (MBLOCK_BYTES / 64);
+	super->max_changes = super->log_blocks * LOG_BLOCK_CHANGES;
 	super->map_start = super->log_start + super->log_blocks;
 	/* Snapshots without exceptions need room in the tree too. */
 	super->max_entries = chunks + min(blocks / 4, 65536ULL);

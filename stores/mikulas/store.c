@@ -120,11 +120,18 @@ static int mikulas_status_table(struct dm_exception_store *store, char *buf, siz
 	return snprintf(buf, size, "0");
 }
 
+/*
+ * What is in use. The free part of the metadata area is the reserve that exceptions cannot have: it counts as
+ * free, so that a full store shows a little less than everything allocated.
+ */
 static void mikulas_get_space(struct dm_exception_store *store, u64 *total, u64 *allocated,
 			      u64 *metadata)
 {
+	unsigned int shift = store->super.chunk_shift - MBLOCK_SECTOR_SHIFT;
+	u64 blocks = store->super.meta_start + store->super.tree_blocks;
+
 	*total = store->super.data_start + store->super.data_chunks;
-	*metadata = store->super.data_start;
+	*metadata = (blocks + (1ULL << shift) - 1) >> shift;
 	*allocated = *metadata + store->open.nr_exceptions;
 }
 

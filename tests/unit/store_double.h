@@ -57,6 +57,7 @@ struct double_disk {
 	struct version **volatile_versions; /* newest first, per sector */
 	u64 writes, write_sectors, flushes, reads;
 	u64 bad_from, bad_to; /* reads of these sectors fail */
+	u64 kept; /* sectors that have memory; the rest must not be touched */
 	u64 fail_write_at; /* the write that fails, counted from 1; 0: none */
 };
 
@@ -74,13 +75,23 @@ static inline void disk_make(struct double_disk *disk, u64 sectors)
 {
 	memset(disk, 0, sizeof(*disk));
 	disk->sectors = sectors;
+	disk->kept = sectors;
 	disk->durable = calloc(sectors, SECTOR_SIZE);
 	disk->volatile_versions = calloc(sectors, sizeof(struct version *));
 }
 
+/* Only the first @kept sectors, and every write durable at once: for counting. */
+static inline void disk_make_plain(struct double_disk *disk, u64 sectors, u64 kept)
+{
+	memset(disk, 0, sizeof(*disk));
+	disk->sectors = sectors;
+	disk->kept = kept;
+	disk->durable = calloc(kept, SECTOR_SIZE);
+}
+
 static inline void disk_free(struct double_disk *disk)
 {
-	for (u64 i = 0; i < disk->sectors; i++)
+	for (u64 i = 0; disk->volatile_versions && i < disk->sectors; i++)
 		sector_drop(disk, i);
 	free(disk->durable);
 	free(disk->volatile_versions);
@@ -88,7 +99,7 @@ static inline void disk_free(struct double_disk *disk)
 
 static inline const u8 *sector_data(struct double_disk *disk, u64 sector)
 {
-	return disk->volatile_versions[sector] ? disk->volatile_versions[sector]->data :
+	return disk->volatile_versions && disk->volatile_versions[sector] ? disk->volatile_versions[sector]->data :
 						 disk->durable + sector * SECTOR_SIZE;
 }
 
@@ -110,7 +121,7 @@ static void sector_write(struct double_disk *disk, u64 sector, const u8 *data)
 static inline void disk_flush(struct double_disk *disk)
 {
 	disk->flushes++;
-	for (u64 i = 0; i < disk->sectors; i++)
+	for (u64 i = 0; disk->volatile_versions && i < disk->sectors; i++)
 		if (disk->volatile_versions[i])
 			sector_harden(disk, i);
 }
@@ -134,7 +145,7 @@ static int disk_do(struct double_disk *disk, blk_opf_t opf, u64 sector, unsigned
 {
 	unsigned int i;
 
-	CHECK(sector + n <= disk->sectors, "I/O beyond the end: %llu", sector);
+	CHECK(sector + n <= disk->kept, "I/O beyond the end: %llu", sector);
 	if ((opf & REQ_OP_MASK) == REQ_OP_READ) {
 		disk->reads++;
 		if (sector < disk->bad_to && sector + n > disk->bad_from)
@@ -151,7 +162,9 @@ static int disk_do(struct double_disk *disk, blk_opf_t opf, u64 sector, unsigned
 	disk->write_sectors += n;
 	if (disk->writes == disk->fail_write_at)
 		return -EIO;
-	for (i = 0; i < n; i++) {
+	if (!disk->volatile_versions)
+		memcpy(disk->durable + sector * SECTOR_SIZE, data, n * SECTOR_SIZE);
+	for (i = 0; disk->volatile_versions && i < n; i++) {
 		sector_write(disk, sector + i, data + i * SECTOR_SIZE);
 		if (opf & REQ_FUA)
 			sector_harden(disk, sector + i);
