@@ -416,12 +416,13 @@ static void origin_dtr(struct dm_target *ti)
 		multisnap_create_prepared(s);
 		commit_and_stop(s);
 	}
+	/* Whatever ends brings the worker round; one pass is for what it was told above. */
+	multisnap_kick(s);
 	for (;;) {
 		unsigned int pass = READ_ONCE(s->pass_seq);
 
 		if (stopped(s))
 			break;
-		multisnap_kick(s);
 		wait_event(s->wait, READ_ONCE(s->pass_seq) != pass);
 	}
 	release(s);
