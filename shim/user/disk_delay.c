@@ -183,6 +183,7 @@ static bool hold_back(struct delay_disk *d, struct bio *bio)
 	unsigned int ops = disk_op_mask(bio), i;
 	bool held = false;
 
+	sched_hb_release(bio);
 	sched_enter();
 	for (i = 0; d->nr_holds && !held && i < MAX_HOLDS; i++) {
 		struct hold *h = &d->hold[i];
@@ -288,8 +289,10 @@ void disk_delay_release(struct disk *delay_layer, int handle)
 		d->nr_holds--;
 	}
 	sched_exit();
-	while ((bio = bio_list_pop(&bios)))
+	while ((bio = bio_list_pop(&bios))) {
+		sched_hb_acquire(bio);
 		serve(d, bio);
+	}
 }
 
 unsigned int disk_delay_held(struct disk *delay_layer)

@@ -324,11 +324,13 @@ void *bio_pool_get(struct bio_pool *pool)
 	pool->free--;
 	pool->used++;
 	sched_exit();
+	sched_hb_acquire(piece);
 	return piece;
 }
 
 void bio_pool_put(struct bio_pool *pool, void *piece)
 {
+	sched_hb_release(piece);
 	sched_enter();
 	pool->used--;
 	pool_append(pool, piece);

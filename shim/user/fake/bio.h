@@ -5,11 +5,20 @@
 
 #include "sched.h"
 
-/* Counters of what is in flight: fibers need no atomic operations. */
+/*
+ * Counters of what is in flight: fibers need no atomic operations. Who takes the last one sees what the others did before they
+ * took theirs.
+ */
 static inline int count_add(int *count, int n)
 {
 #ifdef SHIM_THREADS
-	return __atomic_add_fetch(count, n, __ATOMIC_ACQ_REL);
+	int left;
+
+	sched_hb_release(count);
+	left = __atomic_add_fetch(count, n, __ATOMIC_ACQ_REL);
+	if (!left)
+		sched_hb_acquire(count);
+	return left;
 #else
 	return *count += n;
 #endif

@@ -91,6 +91,7 @@ static inline void dm_srcu_unlock(struct dm_srcu *srcu, u32 index)
 {
 	bool last;
 
+	sched_hb_release(srcu);
 	sched_enter();
 	last = !--srcu->readers[index];
 	sched_exit();

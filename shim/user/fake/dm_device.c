@@ -49,6 +49,7 @@ void dm_srcu_wait(struct dm_srcu *srcu)
 
 		WRITE_ONCE(srcu->index, !old);
 		wait_event(srcu->wait, !READ_ONCE(srcu->readers[old]));
+		sched_hb_acquire(srcu);
 	}
 }
 
@@ -113,6 +114,7 @@ void md_destroy(struct mapped_device *md)
 	dm_srcu_unlock(&md->io_barrier, index);
 	mutex_unlock(&md->suspend_lock);
 	wait_event(md->holders_wait, !READ_ONCE(md->holders));
+	sched_hb_acquire(&md->holders);
 	if (map) {
 		map->bound = false;
 		WRITE_ONCE(md->map, NULL);
@@ -161,6 +163,7 @@ int md_suspend(struct mapped_device *md, unsigned int flags)
 	flush_workqueue(md->wq);
 	if (map)
 		wait_event(md->wait, no_pending_io(md));
+	sched_hb_acquire(&md->pending_io);
 	md_set_flag(md, DMF_SUSPENDED);
 	if (noflush)
 		md_clear_flag(md, DMF_NOFLUSH_SUSPENDING);
@@ -206,6 +209,7 @@ int md_swap_table(struct mapped_device *md, struct dm_table *table, struct dm_ta
 		if (*old)
 			(*old)->bound = false;
 		table->bound = true;
+		sched_hb_release(table);
 		WRITE_ONCE(md->map, table);
 		if (*old)
 			dm_srcu_wait(&md->io_barrier);

@@ -66,6 +66,7 @@ struct bio *dm_chain_part(struct bio *parent, s64 offset, u32 sectors)
 
 void dm_queue_io(struct mapped_device *md, struct bio *bio)
 {
+	sched_hb_release(bio);
 	sched_enter();
 	bio_list_add(&md->deferred, bio);
 	sched_exit();
@@ -81,6 +82,8 @@ static bool handle_requeue(struct dm_io *io, bool first_stage)
 	if (likely(io->status != BLK_STS_DM_REQUEUE))
 		return false;
 	bio_clear_polled(io->orig_bio);
+	sched_hb_release(io->orig_bio);
+	sched_hb_release(io);
 	sched_enter();
 	if (first_stage) {
 		io->next = md->requeue_list;
@@ -107,6 +110,7 @@ static void complete_io(struct dm_io *io, bool first_stage)
 	if (requeued && first_stage)
 		return;
 	dm_io_put(io);
+	sched_hb_release(&md->pending_io);
 	sched_enter();
 	last = !--md->pending_io;
 	sched_exit();
@@ -150,6 +154,7 @@ void dm_requeue_work(struct work_struct *work)
 	for (; io; io = next) {
 		struct bio *orig = io->orig_bio;
 
+		sched_hb_acquire(io);
 		next = io->next;
 		io->next = NULL;
 		io->orig_bio = dm_chain_part(orig, (s64)bio_sectors(orig) - io->sector_offset,
@@ -170,6 +175,7 @@ void dm_deferred_work(struct work_struct *work)
 		sched_exit();
 		if (!bio)
 			break;
+		sched_hb_acquire(bio);
 		bio_resubmit(bio);
 		cond_resched();
 	}

@@ -352,6 +352,7 @@ void dm_submit_bio(struct bio *bio)
 			dm_queue_io(md, bio);
 		}
 	} else {
+		sched_hb_acquire(map);
 		split_and_process_bio(md, map, bio);
 	}
 	dm_srcu_unlock(&md->io_barrier, index);

@@ -31,6 +31,8 @@ static struct mapped_device *get_md(const char *name)
 	if (md)
 		md->holders++;
 	sched_exit();
+	if (md)
+		sched_hb_acquire(&md->holders);
 	return md;
 }
 
@@ -38,6 +40,7 @@ static void put_md(struct mapped_device *md)
 {
 	bool last;
 
+	sched_hb_release(&md->holders);
 	sched_enter();
 	last = !--md->holders;
 	sched_exit();

@@ -83,6 +83,7 @@ static void submitter_thread(void *unused)
 		while (!(bio = bio_list_pop(&submitter.bios)))
 			sched_wait_on(&submitter.waiters, &wait);
 		sched_exit();
+		sched_hb_acquire(bio);
 		submit_bio_noacct(bio);
 	}
 }
@@ -98,6 +99,7 @@ void submit_bio(struct bio *bio)
 		submitter.thread = sched_thread_create("submitter", submitter_thread, NULL);
 		submitter.thread->is_idle_worker = true;
 	}
+	sched_hb_release(bio);
 	sched_enter();
 	bio_list_add(&submitter.bios, bio);
 	sched_wake_first(&submitter.waiters);

@@ -24,11 +24,14 @@ static inline bool job_pool_try(struct job_pool *pool)
 	if (taken)
 		pool->free--;
 	sched_exit();
+	if (taken)
+		sched_hb_acquire(pool);
 	return taken;
 }
 
 static inline void job_pool_put(struct job_pool *pool)
 {
+	sched_hb_release(pool);
 	sched_enter();
 	pool->free++;
 	sched_exit();

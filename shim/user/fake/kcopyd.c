@@ -97,6 +97,7 @@ static void job_free(struct kcopyd_job *job)
 
 static void push(struct list_head *jobs, struct kcopyd_job *job)
 {
+	sched_hb_release(job);
 	sched_enter();
 	list_add_tail(&job->list, jobs);
 	sched_exit();
@@ -112,6 +113,8 @@ static struct kcopyd_job *pop(struct list_head *jobs)
 	if (job)
 		list_del(&job->list);
 	sched_exit();
+	if (job)
+		sched_hb_acquire(job);
 	return job;
 }
 
@@ -126,6 +129,7 @@ static void release_client(struct dm_kcopyd_client *kc)
 {
 	bool last;
 
+	sched_hb_release(&kc->nr_jobs);
 	sched_enter();
 	last = !--kc->nr_jobs;
 	sched_exit();
@@ -441,6 +445,7 @@ void dm_kcopyd_client_destroy(struct dm_kcopyd_client *kc)
 {
 	might_sleep();
 	wait_event(kc->destroyq, !READ_ONCE(kc->nr_jobs));
+	sched_hb_acquire(&kc->nr_jobs);
 	destroy_workqueue(kc->wq);
 	kfree(kc);
 }
