@@ -165,6 +165,7 @@ typedef void (*work_func_t)(struct work_struct *work);
 
 struct work_struct {
 	struct list_head entry;		/* on the workqueue while pending */
+	struct list_head all_pending;	/* of all workqueues */
 	work_func_t func;
 	const char *name;
 	struct lock_class_key *key;	/* flush_work() is ordered like a lock */

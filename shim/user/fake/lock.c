@@ -49,10 +49,10 @@ static inline u32 lock_class_of(struct shim_lock *lock, const char *site)
 {
 	if (unlikely(lock->world != world.number))
 		lock_adopt(lock, site);
-	return lockdep_class(lock->key, lock->name, lock->spin);
+	return lockdep_class(lock->key, lock->name);
 }
 
-static void take(struct shim_lock *lock, u32 class, const char *site)
+static inline void take(struct shim_lock *lock, u32 class, const char *site)
 {
 	lock->locked = true;
 	lock->owner = sched_current;
@@ -61,7 +61,7 @@ static void take(struct shim_lock *lock, u32 class, const char *site)
 	sched_hb_acquire(lock);
 }
 
-static void wait_for_lock(struct shim_lock *lock, const char *site)
+static noinline void wait_for_lock(struct shim_lock *lock, const char *site)
 {
 	struct lock_waiter waiter = { .thread = sched_current };
 	struct sim_thread *self = sched_current;
@@ -83,25 +83,12 @@ static void wait_for_lock(struct shim_lock *lock, const char *site)
 		list_del(&waiter.entry);
 }
 
-static void drop(struct shim_lock *lock, const char *site)
+/* A waiter for a lock that was just released: whom the chooser takes, or the first, which may be owed it. */
+static noinline void pass_on(struct shim_lock *lock)
 {
-	struct lock_waiter *waiter;
+	struct lock_waiter *waiter = list_first_entry(&lock->waiters, struct lock_waiter, entry);
 	u32 nr = 0, choice;
 
-	if (unlikely(lock->world != world.number))
-		lock_adopt(lock, site);
-	if (unlikely(!lock->locked || lock->owner != sched_current))
-		sim_fail("%s '%s' unlocked at %s by '%s', %s%s", lock->spin ? "spinlock" : "mutex",
-			 lock->name, site_name(site), sched_current->name,
-			 lock->locked ? "but held by " : "but not locked",
-			 lock->locked ? lock->owner->name : "");
-	lockdep_release(lock, lockdep_class(lock->key, lock->name, lock->spin));
-	sched_hb_release(lock);
-	lock->locked = false;
-	lock->owner = NULL;
-	if (likely(list_empty(&lock->waiters)))
-		return;
-	waiter = list_first_entry(&lock->waiters, struct lock_waiter, entry);
 	if (!world.fifo && !waiter->lost) {
 		struct list_head *entry;
 
@@ -118,6 +105,28 @@ static void drop(struct shim_lock *lock, const char *site)
 		waiter->owns = true;
 	}
 	sched_wake(waiter->thread);
+}
+
+static noinline void bad_unlock(const struct shim_lock *lock, const char *site)
+{
+	sim_fail("%s '%s' unlocked at %s by '%s', %s%s", lock->spin ? "spinlock" : "mutex", lock->name,
+		 site_name(site), sched_current->name,
+		 lock->locked ? "but held by " : "but not locked",
+		 lock->locked ? lock->owner->name : "");
+}
+
+static inline void drop(struct shim_lock *lock, const char *site)
+{
+	if (unlikely(lock->world != world.number))
+		lock_adopt(lock, site);
+	if (unlikely(!lock->locked || lock->owner != sched_current))
+		bad_unlock(lock, site);
+	lockdep_release(lock, lockdep_class(lock->key, lock->name));
+	sched_hb_release(lock);
+	lock->locked = false;
+	lock->owner = NULL;
+	if (unlikely(!list_empty(&lock->waiters)))
+		pass_on(lock);
 }
 
 /* ---- mutex ---- */
@@ -195,12 +204,10 @@ void shim_mutex_destroy(struct mutex *lock, const char *site)
 
 /* ---- spinlock ---- */
 
-void shim_spin_lock(spinlock_t *lock, const char *site)
+static inline void spin_take(struct shim_lock *dep, const char *site)
 {
-	struct shim_lock *dep = &lock->dep;
 	u32 class;
 
-	sched_preempt();
 	sched_enter();
 	class = lock_class_of(dep, site);
 	if (unlikely(dep->owner == sched_current))
@@ -221,12 +228,23 @@ void shim_spin_lock(spinlock_t *lock, const char *site)
 	sched_exit();
 }
 
-void shim_spin_unlock(spinlock_t *lock, const char *site)
+static inline void spin_drop(struct shim_lock *dep, const char *site)
 {
 	sched_enter();
-	drop(&lock->dep, site);
+	drop(dep, site);
 	sched_current->spin_depth--;
 	sched_exit();
+}
+
+void shim_spin_lock(spinlock_t *lock, const char *site)
+{
+	sched_preempt();
+	spin_take(&lock->dep, site);
+}
+
+void shim_spin_unlock(spinlock_t *lock, const char *site)
+{
+	spin_drop(&lock->dep, site);
 	sched_preempt();
 }
 
@@ -240,7 +258,7 @@ void shim_spin_lock_irq(spinlock_t *lock, const char *site)
 			 site_name(site));
 	sched_preempt();
 	self->irqs_off = true;
-	shim_spin_lock(lock, site);
+	spin_take(&lock->dep, site);
 }
 
 void shim_spin_unlock_irq(spinlock_t *lock, const char *site)
@@ -250,7 +268,7 @@ void shim_spin_unlock_irq(spinlock_t *lock, const char *site)
 	if (unlikely(self->is_irq || !self->irqs_off))
 		sim_fail("spin_unlock_irq() of '%s' at %s %s", lock->dep.name, site_name(site),
 			 self->is_irq ? "in an interrupt" : "with interrupts on");
-	shim_spin_unlock(lock, site);
+	spin_drop(&lock->dep, site);
 	self->irqs_off = false;
 	sched_preempt();
 }
@@ -262,7 +280,7 @@ unsigned long shim_spin_lock_irqsave(spinlock_t *lock, const char *site)
 
 	sched_preempt();
 	self->irqs_off = true;
-	shim_spin_lock(lock, site);
+	spin_take(&lock->dep, site);
 	return flags;
 }
 
@@ -273,7 +291,7 @@ void shim_spin_unlock_irqrestore(spinlock_t *lock, unsigned long flags, const ch
 	if (unlikely(!self->irqs_off || flags > 1 || (self->is_irq && !flags)))
 		sim_fail("spin_unlock_irqrestore() of '%s' at %s: flags or state are wrong",
 			 lock->dep.name, site_name(site));
-	shim_spin_unlock(lock, site);
+	spin_drop(&lock->dep, site);
 	self->irqs_off = flags != 0;
 	sched_preempt();
 }

@@ -4,7 +4,7 @@
  * finding, whether or not the two ever meet.
  *
  * A class is a place that initialises locks, or a work function (flush_work() waits for it, so it is ordered like
- * a lock that the running work holds). after[] of a class has a bit for each class that was taken while it was held; an
+ * a lock that the running work holds). lockdep_after[] of a class has a bit for each class that was taken while it was held; an
  * edge that closes a circle is reported with the places of both orders. Spinlocks that are taken in interrupts must never
  * be taken elsewhere with interrupts on, nor have such a lock taken inside them.
  *
@@ -16,15 +16,12 @@
 #include "lockdep.h"
 #include "world.h"
 
-#define CLASSES_MAX 256
-#define CLASS_WORDS (CLASSES_MAX / 64)
 #define EDGES_MAX 2048
 
 struct lock_class {
 	const char *name;
 	const char *irq_site;	 /* taken in an interrupt, or NULL */
 	const char *irqs_on_site; /* taken with interrupts on, or NULL */
-	u64 after[CLASS_WORDS];
 };
 
 /* For reports only: where the edge was made. */
@@ -35,30 +32,24 @@ struct lock_edge {
 };
 
 static struct {
-	struct lock_class classes[CLASSES_MAX];
+	struct lock_class classes[LOCKDEP_CLASSES_MAX];
 	struct lock_edge edges[EDGES_MAX];
 	u32 nr_classes, nr_edges;
 } dep;
 
-u32 lockdep_class(struct lock_class_key *key, const char *name, bool spin)
-{
-	struct lock_class *class;
+u64 lockdep_after[LOCKDEP_CLASSES_MAX][LOCKDEP_WORDS];
+u8 lockdep_use[LOCKDEP_CLASSES_MAX];
 
-	if (likely(key->world == world.number))
-		return key->class;
-	if (dep.nr_classes == CLASSES_MAX)
-		sim_fail("more than %u classes of locks", CLASSES_MAX);
+u32 lockdep_class_new(struct lock_class_key *key, const char *name)
+{
+	if (dep.nr_classes == LOCKDEP_CLASSES_MAX)
+		sim_fail("more than %u classes of locks", LOCKDEP_CLASSES_MAX);
 	key->world = world.number;
 	key->class = dep.nr_classes++;
-	class = &dep.classes[key->class];
-	memset(class, 0, sizeof(*class));
-	class->name = name;
+	dep.classes[key->class] = (struct lock_class){ .name = name };
+	memset(lockdep_after[key->class], 0, sizeof(lockdep_after[0]));
+	lockdep_use[key->class] = 0;
 	return key->class;
-}
-
-static bool has_edge(u32 first, u32 second)
-{
-	return dep.classes[first].after[second / 64] >> (second % 64) & 1;
 }
 
 /* A path from @from to @to; *next is its first step. */
@@ -68,7 +59,7 @@ static bool find_path(u32 from, u32 to, u64 *seen, u32 *next)
 
 	seen[from / 64] |= 1ULL << (from % 64);
 	for (i = 0; i < dep.nr_classes; i++) {
-		if (!has_edge(from, i))
+		if (!lockdep_has_edge(from, i))
 			continue;
 		*next = i;
 		if (i == to || (!(seen[i / 64] >> (i % 64) & 1) && find_path(i, to, seen, &unused)))
@@ -112,13 +103,13 @@ static void check_irq_edge(u32 first, u32 second)
 
 static void add_edge(const struct sched_held *held, u32 class, const char *site)
 {
-	u64 seen[CLASS_WORDS] = { 0 };
+	u64 seen[LOCKDEP_WORDS] = { 0 };
 	struct lock_edge *edge;
 	u32 next = 0;
 
 	if (find_path(class, held->class, seen, &next))
 		report_inversion(held, class, site, next);
-	dep.classes[held->class].after[class / 64] |= 1ULL << (class % 64);
+	lockdep_after[held->class][class / 64] |= 1ULL << (class % 64);
 	if (dep.nr_edges < EDGES_MAX) {
 		edge = &dep.edges[dep.nr_edges++];
 		edge->first = held->class;
@@ -130,7 +121,7 @@ static void add_edge(const struct sched_held *held, u32 class, const char *site)
 	check_irq_edge(held->class, class);
 }
 
-void lockdep_order(u32 class, const char *site)
+void lockdep_order_slow(u32 class, const char *site)
 {
 	const struct sim_thread *self = sched_current;
 	u32 i;
@@ -142,19 +133,18 @@ void lockdep_order(u32 class, const char *site)
 			sim_fail("lock order: '%s' takes '%s' at %s while it holds one of the same class (%s)",
 				 self->name, dep.classes[class].name, site_name(site),
 				 site_name(held->site));
-		if (unlikely(!has_edge(held->class, class)))
+		if (unlikely(!lockdep_has_edge(held->class, class)))
 			add_edge(held, class, site);
 	}
 }
 
-void lockdep_irq_use(u32 class, const char *site)
+void lockdep_irq_use_slow(u32 class, const char *site)
 {
 	struct lock_class *c = &dep.classes[class];
 	const struct sim_thread *self = sched_current;
 	u32 i;
 
-	if (self->is_irq ? c->irq_site != NULL : self->irqs_off || c->irqs_on_site)
-		return;
+	lockdep_use[class] |= self->is_irq ? LOCKDEP_IN_IRQ : LOCKDEP_IRQS_ON;
 	if (self->is_irq)
 		c->irq_site = site;
 	else
@@ -163,23 +153,19 @@ void lockdep_irq_use(u32 class, const char *site)
 		sim_fail("spinlock '%s' is taken in an interrupt (%s), and elsewhere with interrupts on (%s)",
 			 c->name, site_name(c->irq_site), site_name(c->irqs_on_site));
 	for (i = 0; i < dep.nr_classes; i++) {
-		if (has_edge(class, i))
+		if (lockdep_has_edge(class, i))
 			check_irq_edge(class, i);
-		if (has_edge(i, class))
+		if (lockdep_has_edge(i, class))
 			check_irq_edge(i, class);
 	}
 }
 
-void lockdep_hold(struct shim_lock *lock, u32 class, const char *site)
+void lockdep_too_many(void)
 {
-	struct sim_thread *self = sched_current;
-
-	if (self->nr_held == SCHED_HELD_MAX)
-		sim_fail("thread '%s' holds more than %u locks", self->name, SCHED_HELD_MAX);
-	self->held[self->nr_held++] = (struct sched_held){ lock, site, class };
+	sim_fail("thread '%s' holds more than %u locks", sched_current->name, SCHED_HELD_MAX);
 }
 
-void lockdep_release(const struct shim_lock *lock, u32 class)
+void lockdep_release_slow(const struct shim_lock *lock, u32 class)
 {
 	struct sim_thread *self = sched_current;
 	u32 i = self->nr_held;

@@ -42,9 +42,9 @@ struct workqueue_struct {
 
 static struct {
 	struct list_head all;
-	u32 nr_pending;
+	struct list_head pending; /* work_struct.all_pending, of all queues */
 	u64 sequence;
-} work = { .all = LIST_HEAD_INIT(work.all) };
+} work = { .all = LIST_HEAD_INIT(work.all), .pending = LIST_HEAD_INIT(work.pending) };
 
 /* ---- running ---- */
 
@@ -74,11 +74,11 @@ static void run_work(struct worker *worker, struct work_struct *item)
 	struct workqueue_struct *wq = worker->wq;
 	struct sim_thread *self = worker->thread;
 	work_func_t func = item->func;
-	u32 class = lockdep_class(item->key, item->name, false);
+	u32 class = lockdep_class(item->key, item->name);
 	const char *name = item->name;
 
 	list_del(&item->entry);
-	work.nr_pending--;
+	list_del(&item->all_pending);
 	item->pending = false;
 	worker->running = item;
 	worker->sequence = item->sequence;
@@ -195,8 +195,8 @@ bool queue_work(struct workqueue_struct *wq, struct work_struct *item)
 	item->pending = true;
 	item->wq = wq;
 	item->sequence = ++work.sequence;
-	work.nr_pending++;
 	list_add_tail(&item->entry, &wq->pending);
+	list_add_tail(&item->all_pending, &work.pending);
 	sched_hb_release(item);
 	if (!sched_wake_first(&wq->idle) && wq->nr_workers < wq->max_active)
 		new_worker(wq);
@@ -252,7 +252,7 @@ bool shim_flush_work(struct work_struct *item, const char *site)
 	sched_preempt();
 	sched_enter();
 	check_work(item, "flush_work()");
-	lockdep_order(lockdep_class(item->key, item->name, false), site);
+	lockdep_order(lockdep_class(item->key, item->name), site);
 	if (item->wq && unfinished(item->wq, item, item->sequence)) {
 		waited = true;
 		wait_finished(item->wq, item, item->sequence, &wait);
@@ -270,11 +270,11 @@ bool shim_cancel_work_sync(struct work_struct *item, const char *site)
 	sched_preempt();
 	sched_enter();
 	check_work(item, "cancel_work_sync()");
-	lockdep_order(lockdep_class(item->key, item->name, false), site);
+	lockdep_order(lockdep_class(item->key, item->name), site);
 	was_pending = item->pending;
 	if (was_pending) {
 		list_del_init(&item->entry);
-		work.nr_pending--;
+		list_del(&item->all_pending);
 		sched_wake_all(&item->wq->waiters);
 	}
 	if (item->wq) {
@@ -357,17 +357,13 @@ void destroy_workqueue(struct workqueue_struct *wq)
 
 void work_check_free(const void *start, size_t size, const char *site)
 {
-	const struct workqueue_struct *wq;
 	const struct work_struct *item;
 
-	if (likely(!work.nr_pending) || size < sizeof(*item))
-		return;
-	list_for_each_entry(wq, &work.all, all)
-		list_for_each_entry(item, &wq->pending, entry)
-			if ((const char *)item >= (const char *)start &&
-			    (const char *)item < (const char *)start + size)
-				sim_fail("memory freed at %s contains the pending work '%s'",
-					 site_name(site), item->name);
+	list_for_each_entry(item, &work.pending, all_pending)
+		if (unlikely((const char *)item >= (const char *)start &&
+			     (const char *)item < (const char *)start + size))
+			sim_fail("memory freed at %s contains the pending work '%s'",
+				 site_name(site), item->name);
 }
 
 /* Code that is unloaded must not be run any more (H46). */
@@ -412,6 +408,6 @@ void work_discard(void)
 		free(wq);
 	}
 	INIT_LIST_HEAD(&work.all);
-	work.nr_pending = 0;
+	INIT_LIST_HEAD(&work.pending);
 	work.sequence = 0;
 }
