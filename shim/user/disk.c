@@ -3,9 +3,10 @@
  * Simulated disks: what all layers share. Passing requests down and results up, counting, and the
  * one place where a bottom's request waits for its turn.
  *
- * A request that has reached the bottom becomes an event that is due now: it transfers the data and ends the request. Which
- * of the events that are due comes next is the chooser's. So two requests in flight take effect in either order, and a read
- * may see a write that was submitted after it, as on a real disk.
+ * A request that has reached the bottom becomes an event that is due now: it transfers the data and
+ * ends the request. Which of the events that are due comes next is the chooser's. So two requests
+ * in flight take effect in either order, and a read may see a write that was submitted after it, as
+ * on a real disk.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -176,7 +177,8 @@ static int transfer(struct disk *disk, struct bio *bio)
 	return error;
 }
 
-void disk_wait(struct disk *disk, struct bio *bio, u64 when_ns, void (*fn)(struct sim_event *event))
+void disk_wait(struct disk *disk, struct bio *bio, u64 when_ns,
+	       void (*fn)(struct sim_event *event))
 {
 	struct sim_event *event = (struct sim_event *)bio->bi_event;
 

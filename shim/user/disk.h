@@ -3,10 +3,11 @@
  * Simulated disks. They stack: each layer does one job and passes the rest down.
  *
  * Contents. A sector is not 512 bytes but one 64-bit *tag*: 0 is a sector of zeroes, a tag with
- * TAG_LITERAL clear stands for a pattern of 512 bytes generated from it (tag_expand()), and a sector
- * that holds anything else (metadata) is kept as its 512 bytes ("literal"). Converting bytes to
- * a tag recognises zeroes and patterns, so that images in files and images in memory are the same. Terabytes
- * of data fit in memory because runs of tags that differ by one from sector to sector are kept as runs.
+ * TAG_LITERAL clear stands for a pattern of 512 bytes generated from it (tag_expand()), and a
+ * sector that holds anything else (metadata) is kept as its 512 bytes ("literal"). Converting bytes
+ * to a tag recognises zeroes and patterns, so that images in files and images in memory are the
+ * same. Terabytes of data fit in memory because runs of tags that differ by one from sector to
+ * sector are kept as runs.
  */
 #ifndef SHIM_DISK_H
 #define SHIM_DISK_H
@@ -46,9 +47,10 @@ void tag_expand(tag_t tag, u8 bytes[SECTOR_SIZE]);
 bool tag_recognise(const u8 bytes[SECTOR_SIZE], tag_t *tag);
 
 /*
- * Contents of consecutive sectors on their way: what a bio carries. Either tags, one per sector, or real bytes. Where
- * tags[i] has TAG_LITERAL, the bytes are literals[i]: an array of as many sectors, allocated when the first literal shows
- * up and only if somebody wants to keep the bytes (copies do, readers that only look at tags do not).
+ * Contents of consecutive sectors on their way: what a bio carries. Either tags, one per sector, or
+ * real bytes. Where tags[i] has TAG_LITERAL, the bytes are literals[i]: an array of as many
+ * sectors, allocated when the first literal shows up and only if somebody wants to keep the bytes
+ * (copies do, readers that only look at tags do not).
  */
 struct sector_data {
 	tag_t *tags;			/* NULL: bytes */
@@ -70,7 +72,8 @@ tag_t tag_of_literal(const u8 bytes[SECTOR_SIZE]);
 
 /* What one disk did; counted per disk, at the layer where it is asked. */
 struct disk_counts {
-	u64 reads, writes, flushes, discards, write_zeroes;	/* requests; flushes: empty ones and PREFLUSH */
+	u64 reads, writes, discards, write_zeroes;
+	u64 flushes;						/* empty ones, and PREFLUSH */
 	u64 preflush, fua;					/* writes that carried them */
 	u64 sectors_read, sectors_written, sectors_discarded;
 	u64 meta_writes, meta_sectors_written;			/* of them with REQ_META */
@@ -79,7 +82,10 @@ struct disk_counts {
 
 struct disk; /* one layer */
 
-/* Creators return NULL only on a failure outside the simulation (errno of open(), ...), with a message. */
+/*
+ * Creators return NULL only on a failure outside the simulation (errno of open(), ...), with a
+ * message.
+ */
 struct disk *disk_ram_create(const char *name, sector_t sectors);
 struct disk *disk_file_create(const char *name, const char *path, sector_t sectors, bool create);
 
@@ -101,7 +107,10 @@ struct disk *disk_error_create(struct disk *below);
 int disk_error_add(struct disk *error_layer, const struct disk_fault *fault); /* a handle >= 0 */
 void disk_error_clear(struct disk *error_layer);
 
-/* Service times, simulated. disk_delay_hold(): requests that match wait until released (tests of races). */
+/*
+ * Service times, simulated. disk_delay_hold(): requests that match wait until released (tests of
+ * races).
+ */
 enum disk_model { DISK_RAM, DISK_SSD, DISK_HDD };
 struct disk *disk_delay_create(struct disk *below, enum disk_model model);
 int disk_delay_hold(struct disk *delay_layer, unsigned int ops, sector_t start, sector_t len);
@@ -137,7 +146,9 @@ void disk_peek(struct disk *disk, sector_t sector, u32 sectors, tag_t *tags); /*
 void disk_peek_bytes(struct disk *disk, sector_t sector, u32 sectors, void *bytes);
 void disk_poke(struct disk *disk, sector_t sector, u32 sectors, const tag_t *tags);
 void disk_poke_bytes(struct disk *disk, sector_t sector, u32 sectors, const void *bytes);
-/* The next sector >= @sector that is not zero (may be early, never late); disk_sectors() if none. */
+/*
+ * The next sector >= @sector that is not zero (may be early, never late); disk_sectors() if none.
+ */
 sector_t disk_next_data(struct disk *disk, sector_t sector);
 u64 disk_memory_bytes(struct disk *disk);
 int disk_save(struct disk *disk, const char *path); /* sparse image file; 0 or -errno */

@@ -2,14 +2,15 @@
 /*
  * Service times, and holding requests back.
  *
- * A request waits here for as long as the model says and goes down then; what is below acts at once. So it takes effect at
- * the end of its service time, and two requests in flight take effect in the order in which they end. All models count in
- * integer nanoseconds.
+ * A request waits here for as long as the model says and goes down then; what is below acts at
+ * once. So it takes effect at the end of its service time, and two requests in flight take effect
+ * in the order in which they end. All models count in integer nanoseconds.
  *
- * ram: a constant. ssd: channels, each busy with one request at a time; a request takes a setup time by kind and
- * the transfer of its data; a flush waits for all channels. hdd: one arm; a request that does not follow on the one
- * before costs a seek that grows with the square root of the distance and the wait for the sector to come round,
- * which follows from the time and the place, not from chance.
+ * ram: a constant. ssd: channels, each busy with one request at a time; a request takes a setup
+ * time by kind and the transfer of its data; a flush waits for all channels. hdd: one arm; a
+ * request that does not follow on the one before costs a seek that grows with the square root of
+ * the distance and the wait for the sector to come round, which follows from the time and the
+ * place, not from chance.
  *
  * Held requests are set apart when they arrive and begin their service when their hold is released.
  */

@@ -2,7 +2,8 @@
 /*
  * Error injection: requests that match a rule fail instead of reaching the disk below.
  *
- * A request that fails still takes its turn: it ends in an event, never inside of submission. A rule is a fault (disk.h); rules are asked in the order in which they were added.
+ * A request that fails still takes its turn: it ends in an event, never inside of submission. A
+ * rule is a fault (disk.h); rules are asked in the order in which they were added.
  */
 #include <stdlib.h>
 

@@ -2,9 +2,10 @@
 /*
  * A disk that is an image file of plain bytes, and saving any disk as one.
  *
- * Tags are expanded on the way in and recognised on the way out, so that an image can be handed from one run to another
- * and to other tools. Zeroes are holes where the file system has them. An I/O error of the machine that runs the
- * simulation is not part of the simulation: it ends the program.
+ * Tags are expanded on the way in and recognised on the way out, so that an image can be handed
+ * from one run to another and to other tools. Zeroes are holes where the file system has them. An
+ * I/O error of the machine that runs the simulation is not part of the simulation: it ends the
+ * program.
  */
 #define _GNU_SOURCE
 #include <errno.h>

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * An extendible hash: a directory of segments of SEGMENT_SLOTS slots with linear probing. A segment that fills is split in
- * two by one more bit of the hash, so growing never copies more than 12 KiB at a time (but for the directory, 8 bytes a
- * segment). Eight neighbouring keys start in neighbouring slots and share their hash, so that a chunk costs one or two cache
- * misses.
+ * An extendible hash: a directory of segments of SEGMENT_SLOTS slots with linear probing. A segment
+ * that fills is split in two by one more bit of the hash, so growing never copies more than 12 KiB
+ * at a time (but for the directory, 8 bytes a segment). Eight neighbouring keys start in
+ * neighbouring slots and share their hash, so that a chunk costs one or two cache misses.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -115,7 +115,9 @@ u64 disk_hash_set(struct disk_hash *map, u32 key, u64 value)
 	}
 	if (!value)
 		return 0;
-	/* Depth 32 cannot be split further; it is never reached: 8 keys share a hash, 744 do not. */
+	/*
+	 * Depth 32 cannot be split further; it is never reached: 8 keys share a hash, 744 do not.
+	 */
 	while (seg->used >= SEGMENT_FULL) {
 		split_segment(map, seg, hash);
 		seg = disk_hash_segment(map, hash);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* A map from 32-bit numbers to 64-bit values other than 0, for many millions of them: see disk_hash.c. */
+/*
+ * A map from 32-bit numbers to 64-bit values other than 0, for many millions of them: see
+ * disk_hash.c.
+ */
 #ifndef SHIM_DISK_HASH_H
 #define SHIM_DISK_HASH_H
 

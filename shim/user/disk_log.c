@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The write log: tells of each write, discard, write-zeroes and flush when it is issued and when it has ended, in order.
+ * The write log: tells of each write, discard, write-zeroes and flush when it is issued and when it
+ * has ended, in order.
  *
- * "Issued" is when the request passes this layer; whatever is below may let it take effect at any time up to its end.
- * Reads pass unmentioned.
+ * "Issued" is when the request passes this layer; whatever is below may let it take effect at any
+ * time up to its end. Reads pass unmentioned.
  */
 #include <stdlib.h>
 

@@ -2,14 +2,16 @@
 /*
  * The contents of a sparse disk in memory, few bytes per page.
  *
- * A page is 8 sectors and is one 64-bit value: 0 is a page of zeroes (and is not stored); with EXPLICIT clear it is an
- * affine run, sector i has tag value + i - what any aligned write by the harness looks like; with EXPLICIT set the rest
- * points to a struct page that holds the 8 tags one by one and, if one of them is literal, the bytes.
+ * A page is 8 sectors and is one 64-bit value: 0 is a page of zeroes (and is not stored); with
+ * EXPLICIT clear it is an affine run, sector i has tag value + i - what any aligned write by the
+ * harness looks like; with EXPLICIT set the rest points to a struct page that holds the 8 tags one
+ * by one and, if one of them is literal, the bytes.
  *
- * Pages are found by disk_hash.c. One counter per REGION_PAGES pages makes the search for data fast.
+ * Pages are found by disk_hash.c. One counter per REGION_PAGES pages makes the search for data
+ * fast.
  *
- * Invariants: no stored value is 0; an explicit page is neither all zero nor an affine run; page->literals exists
- * exactly when one of the tags is literal.
+ * Invariants: no stored value is 0; an explicit page is neither all zero nor an affine run;
+ * page->literals exists exactly when one of the tags is literal.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -73,7 +73,8 @@ struct disk *disk_ram_create(const char *name, sector_t sectors)
 	if (ram)
 		ram->map = disk_map_create(sectors);
 	if (!ram || !ram->map) {
-		fprintf(stderr, "%s: no ram disk of %llu sectors (at most 16 TiB)\n", name, sectors);
+		fprintf(stderr, "%s: no ram disk of %llu sectors (at most 16 TiB)\n", name,
+			sectors);
 		free(ram);
 		return NULL;
 	}

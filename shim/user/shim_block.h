@@ -2,9 +2,11 @@
 /*
  * Block layer of the userspace shim: bios, block devices, limits.
  *
- * Names, values and meaning are Linux 6.1's (linux/blk_types.h, bio.h, blkdev.h). One thing differs: a bio
- * carries its contents not in pages but in a struct sector_data (see disk.h), shared by all clones and splits of it, at
- * an offset which bi_iter keeps and bio_advance() moves.
+ * Names, values and meaning are Linux 6.1's (linux/blk_types.h, bio.h, blkdev.h). One thing
+ * differs: a bio carries its contents not in pages but in a struct sector_data (see disk.h), shared
+ * by all clones and splits of it, at an offset which bi_iter keeps and bio_advance() moves. A bio
+ * that a disk has completed has nothing left in bi_iter, as in the kernel: who needs its sector
+ * later keeps it.
  */
 #ifndef SHIM_BLOCK_H
 #define SHIM_BLOCK_H

@@ -2,8 +2,8 @@
 /*
  * Device-mapper of the userspace shim: targets, tables, dm-io, kcopyd.
  *
- * Names, values and meaning are Linux 6.1's (linux/device-mapper.h, dm-io.h, dm-kcopyd.h); what no target of this
- * project needs is left out.
+ * Names, values and meaning are Linux 6.1's (linux/device-mapper.h, dm-io.h, dm-kcopyd.h); what no
+ * target of this project needs is left out.
  */
 #ifndef SHIM_DM_H
 #define SHIM_DM_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * A target for tests of the fake device-mapper: linear mapping "device offset", whose behaviour and limits the test sets and
- * which notes what it sees.
+ * A target for tests of the fake device-mapper: linear mapping "device offset", whose behaviour and
+ * limits the test sets and which notes what it sees.
  */
 #ifndef TESTS_SHIM_DM_FIXTURE_H
 #define TESTS_SHIM_DM_FIXTURE_H
@@ -234,7 +234,9 @@ static struct target_type lin_type = {
 	.iterate_devices = lin_iterate,
 };
 
-/* In a thread of a new world: the target type, and a disk "d" of @sectors (delay on error on ram). */
+/*
+ * In a thread of a new world: the target type, and a disk "d" of @sectors (delay on error on ram).
+ */
 static inline struct disk *lin_begin(sector_t sectors, u32 block_size)
 {
 	static struct disk *disk;

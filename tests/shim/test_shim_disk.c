@@ -383,7 +383,10 @@ static void the_log_tells_issue_and_end(void **unused)
 
 static tag_t read_tags[2][8];
 
-/* Two writes and two reads of one place: which takes effect first is open. Returns what was read and what is left. */
+/*
+ * Two writes and two reads of one place: which takes effect first is open. Returns what was read
+ * and what is left.
+ */
 static void race(void *arg)
 {
 	static tag_t a[8] = { 1, 2, 3, 4, 5, 6, 7, 8 }, b[8] = { 11, 12, 13, 14, 15, 16, 17, 18 };

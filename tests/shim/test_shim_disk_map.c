@@ -25,7 +25,10 @@ static void fill_literal(u64 version, sector_t sector, u8 *bytes)
 		bytes[i] = literal_byte(version, sector, i);
 }
 
-/* One random operation on the map and on the array: versions[] is the literal's, 0 where tags[] is the truth. */
+/*
+ * One random operation on the map and on the array: versions[] is the literal's, 0 where tags[] is
+ * the truth.
+ */
 static void random_op(struct disk_map *map, tag_t *tags, u64 *versions, u32 size, u64 version)
 {
 	u32 sector = draw(4) ? draw(size / 8) * 8 : draw(size);
@@ -133,7 +136,10 @@ static void random_operations_equal_an_array(void **unused)
 	free(versions);
 }
 
-/* Random chunks of 16 sectors anywhere in 16 TiB: less than 56 bytes each, so 10 M on two disks need 1.1 GB. */
+/*
+ * Random chunks of 16 sectors anywhere in 16 TiB: less than 56 bytes each, so 10 M on two disks
+ * need 1.1 GB.
+ */
 static void sixteen_tebibytes_sparse(void **unused)
 {
 	enum { CHUNKS = 300000 };

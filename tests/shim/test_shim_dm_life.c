@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The life of a dm device: tables, suspend and resume, removal, messages, status, devices, limits. */
+/*
+ * The life of a dm device: tables, suspend and resume, removal, messages, status, devices, limits.
+ */
 #include "dm_fixture.h"
 
 static void tables(void *arg)
@@ -166,7 +168,10 @@ static int requeue(struct dm_target *ti, struct bio *bio, blk_status_t *error)
 	return DM_ENDIO_REQUEUE;
 }
 
-/* H42: noflush is told in presuspend, no longer in postsuspend; what is pushed back comes again after the resume. */
+/*
+ * H42: noflush is told in presuspend, no longer in postsuspend; what is pushed back comes again
+ * after the resume.
+ */
 static void noflush(void *arg)
 {
 	struct disk *disk = lin_begin(1000, 512);
@@ -456,7 +461,9 @@ static void forgotten_md(void *arg)
 	lin_up("m", 1000);
 }
 
-/* H14: the n-th allocation fails, for every n there is: an error, nothing lost, and then it works. */
+/*
+ * H14: the n-th allocation fails, for every n there is: an error, nothing lost, and then it works.
+ */
 static void failing_allocations(void *arg)
 {
 	struct disk *disk = lin_begin(1000, 512);

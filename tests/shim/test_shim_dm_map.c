@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * How dm cuts and clones bios, and how they complete. The expected cuts are those of drivers/md/dm.c in 6.1.
+ * How dm cuts and clones bios, and how they complete. The expected cuts are those of
+ * drivers/md/dm.c in 6.1.
  */
 #include "dm_fixture.h"
 
@@ -32,7 +33,10 @@ static const struct cut cuts[] = {
 	{ REQ_OP_WRITE, 0, 4096, 4096, 0, 1,
 	  { { REQ_OP_WRITE, 0, 2560, 0 }, { REQ_OP_WRITE, 2560, 1536, 0 } } },
 	{ REQ_OP_WRITE, 0, 4096, 0, 0, 1, { { REQ_OP_WRITE, 0, 4096, 0 } } },
-	/* an empty flush, as often as the target wants it; the first clone has the flags of the original */
+	/*
+	 * an empty flush, as often as the target wants it; the first clone has the flags of the
+	 * original
+	 */
 	{ REQ_OP_WRITE | REQ_PREFLUSH, 0, 0, 16, 0, 1, { { REQ_OP_WRITE | REQ_PREFLUSH, 0, 0, 0 } } },
 	{ REQ_OP_WRITE | REQ_PREFLUSH, 0, 0, 16, 0, 3,
 	  { { REQ_OP_WRITE | REQ_PREFLUSH, 0, 0, 0 }, { FLUSH, 0, 0, 1 }, { FLUSH, 0, 0, 2 } } },
@@ -94,7 +98,10 @@ static void bios_are_cut_as_dm_does(void **unused)
 	}
 }
 
-/* Two lines: a bio over the border falls in two, each target sees its own sectors, the data arrive in their places. */
+/*
+ * Two lines: a bio over the border falls in two, each target sees its own sectors, the data arrive
+ * in their places.
+ */
 static void two_targets(void *arg)
 {
 	struct disk *disk = lin_begin(1000, 512);

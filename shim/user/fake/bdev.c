@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Block devices by name and by number. Disks are 8:0, 8:1, ... and dm devices 253:0, ..., each in the lowest free place
- * of its kind, so that numbers depend on nothing but the order of creation.
+ * Block devices by name and by number. Disks are 8:0, 8:1, ... and dm devices 253:0, ..., each in
+ * the lowest free place of its kind, so that numbers depend on nothing but the order of creation.
  *
  * Disks outlive worlds (a machine that restarts finds its disks); their names and numbers stay.
  */

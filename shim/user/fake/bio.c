@@ -2,14 +2,14 @@
 /*
  * The block layer: submission, completion, ownership of bios.
  *
- * Submission is the kernel's: a bio that is submitted while the thread is inside the submission of another one (by a
- * target's map function, say) is queued on the thread and sent when the outer one has returned, devices further down
- * first. So nothing recurses, and a map function that waits for what it has itself submitted waits for ever, as it
- * would in the kernel.
+ * Submission is the kernel's: a bio that is submitted while the thread is inside the submission of
+ * another one (by a target's map function, say) is queued on the thread and sent when the outer one
+ * has returned, devices further down first. So nothing recurses, and a map function that waits for
+ * what it has itself submitted waits for ever, as it would in the kernel.
  *
- * A bio has one owner at a time (bi_state). Who owns it may submit it or complete it, once; while it is below, only the device
- * it was submitted to completes it. Everything else is a finding. A bio of which dm has split off the beginning is completed
- * when all its parts are (__bi_remaining).
+ * A bio has one owner at a time (bi_state). Who owns it may submit it or complete it, once; while
+ * it is below, only the device it was submitted to completes it. Everything else is a finding. A
+ * bio of which dm has split off the beginning is completed when all its parts are (__bi_remaining).
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -98,7 +98,9 @@ static inline void bio_part_done(struct bio *bio)
 	bio->bi_state = BIO_DONE;
 	if (!bio->bi_end_io)
 		return;
-	/* It may be called from an interrupt, so it may never sleep, whoever completes the bio now. */
+	/*
+	 * It may be called from an interrupt, so it may never sleep, whoever completes the bio now.
+	 */
 	sched_current->spin_depth++;
 	bio->bi_end_io(bio);
 	sched_current->spin_depth--;

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Inside of the block layer: who owns a bio, memory of bios, submission, names. See bio.c and bdev.c. */
+/*
+ * Inside of the block layer: who owns a bio, memory of bios, submission, names. See bio.c and
+ * bdev.c.
+ */
 #ifndef FAKE_BIO_H
 #define FAKE_BIO_H
 
 #include "sched.h"
 
 /*
- * Counters of what is in flight: fibers need no atomic operations. Who takes the last one sees what the others did before they
- * took theirs.
+ * Counters of what is in flight: fibers need no atomic operations. Who takes the last one sees what
+ * the others did before they took theirs.
  */
 static inline int count_add(int *count, int n)
 {
@@ -61,7 +64,8 @@ void dm_submit_bio(struct bio *bio);
 
 /*
  * Memory in pieces of one size. A piece that was put is not used again before some others were, so
- * that the late completion of a bio that was freed is seen. All pieces of a world are freed when it ends.
+ * that the late completion of a bio that was freed is seen. All pieces of a world are freed when it
+ * ends.
  */
 struct bio_pool {
 	const char *name;

@@ -2,9 +2,10 @@
 /*
  * Inside of the simulated disks: what a layer is made of.
  *
- * Layers work on bios. A request goes down by disk_submit(), each layer counts it and passes it on, at once or later; the
- * bottom transfers the data and calls disk_end(), which goes up through all layers and completes the bio. A
- * bio belongs to the disk in between, with its bi_next and bi_disk_* fields.
+ * Layers work on bios. A request goes down by disk_submit(), each layer counts it and passes it on,
+ * at once or later; the bottom transfers the data and calls disk_end(), which goes up through all
+ * layers and completes the bio. A bio belongs to the disk in between, with its bi_next and
+ * bi_disk_* fields.
  */
 #ifndef FAKE_DISK_LAYER_H
 #define FAKE_DISK_LAYER_H
@@ -56,11 +57,15 @@ static inline void disk_pass(struct disk *disk, struct bio *bio)
 }
 
 /* Keep @bio in @disk until then; @fn is called in interrupt context. */
-void disk_wait(struct disk *disk, struct bio *bio, u64 when_ns, void (*fn)(struct sim_event *event));
+void disk_wait(struct disk *disk, struct bio *bio, u64 when_ns,
+	       void (*fn)(struct sim_event *event));
 /* The bio of an event; it has left the disk it waited in. */
 struct bio *disk_waited(struct sim_event *event);
 
-/* submit() of every bottom: transfers later, in an event; at once if a layer above has spent the time. */
+/*
+ * submit() of every bottom: transfers later, in an event; at once if a layer above has spent the
+ * time.
+ */
 void disk_bottom_submit(struct disk *disk, struct bio *bio);
 
 /* What disk_resize() does to the layers. 0 or -errno. */
@@ -84,7 +89,10 @@ static inline unsigned int disk_op_mask(const struct bio *bio)
 	}
 }
 
-/* Does the request touch [start, start + len)? 0, 0 is everywhere; an empty flush only matches that. */
+/*
+ * Does the request touch [start, start + len)? 0, 0 is everywhere; an empty flush only matches
+ * that.
+ */
 static inline bool disk_touches(const struct bio *bio, sector_t start, sector_t len)
 {
 	if (!start && !len)

@@ -44,7 +44,7 @@ struct mapped_device {
 	u32 holders; /* dmctl_*() calls that are using it */
 	wait_queue_head_t holders_wait;
 
-	struct mutex suspend_lock; /* suspend, resume, table swap: target methods are called with it */
+	struct mutex suspend_lock; /* suspend, resume, swap: target methods are called with it */
 	struct mutex type_lock;	   /* table load: constructors are called with it */
 	bool set_up;		   /* a table was loaded once */
 

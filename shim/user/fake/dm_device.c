@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The life of a dm device: creation, suspend, table swap, resume, removal. As drivers/md/dm.c has it in 6.1; the
- * ioctls that drive it are in dmctl.c.
+ * The life of a dm device: creation, suspend, table swap, resume, removal. As drivers/md/dm.c has
+ * it in 6.1; the ioctls that drive it are in dmctl.c.
  *
- * Suspend is: presuspend methods; block new I/O (it is deferred); wait for those inside of the map path; wait for the I/O
- * in flight; the noflush flag is cleared; postsuspend methods. So dm_noflush_suspending() is false in postsuspend (H42).
+ * Suspend is: presuspend methods; block new I/O (it is deferred); wait for those inside of the map
+ * path; wait for the I/O in flight; the noflush flag is cleared; postsuspend methods. So
+ * dm_noflush_suspending() is false in postsuspend (H42).
  */
 #include <errno.h>
 #include <stdio.h>

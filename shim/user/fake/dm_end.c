@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * How a bio that went through device-mapper ends, as drivers/md/dm.c has it in 6.1: the target's end_io, the last clone, pushing
- * back under a noflush suspend, the data after their flush.
+ * How a bio that went through device-mapper ends, as drivers/md/dm.c has it in 6.1: the target's
+ * end_io, the last clone, pushing back under a noflush suspend, the data after their flush.
  */
 #include <string.h>
 
@@ -73,7 +73,9 @@ void dm_queue_io(struct mapped_device *md, struct bio *bio)
 	queue_work(md->wq, &md->work);
 }
 
-/* True if the original goes back to a list, to be mapped again; else perhaps io->status is changed. */
+/*
+ * True if the original goes back to a list, to be mapped again; else perhaps io->status is changed.
+ */
 static bool handle_requeue(struct dm_io *io, bool first_stage)
 {
 	struct mapped_device *md = io->md;
@@ -119,7 +121,9 @@ static void complete_io(struct dm_io *io, bool first_stage)
 	if (requeued)
 		return;
 	if (unlikely(bio->bi_opf & REQ_PREFLUSH) && bio_sectors(bio)) {
-		/* The flush is done; now the data, whatever came of the flush - as in the kernel. */
+		/*
+		 * The flush is done; now the data, whatever came of the flush - as in the kernel.
+		 */
 		bio->bi_opf &= ~REQ_PREFLUSH;
 		dm_queue_io(md, bio);
 		return;

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * dm-io: one buffer of bytes to or from regions of devices, waiting or not. As drivers/md/dm-io.c has it in 6.1.
+ * dm-io: one buffer of bytes to or from regions of devices, waiting or not. As drivers/md/dm-io.c
+ * has it in 6.1.
  *
- * An asynchronous request may sleep, too, for its struct io comes from a small reserve; its callback comes in interrupt
- * context, or from dm_io() itself where there was nothing to do. A read that failed leaves its buffer poisoned.
+ * An asynchronous request may sleep, too, for its struct io comes from a small reserve; its
+ * callback comes in interrupt context, or from dm_io() itself where there was nothing to do. A read
+ * that failed leaves its buffer poisoned.
  */
 #include <errno.h>
 #include <string.h>

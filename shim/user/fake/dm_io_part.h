@@ -45,8 +45,8 @@ void dm_clone_endio(struct bio *clone);
 /* The original waits for the next run of the device's work. */
 void dm_queue_io(struct mapped_device *md, struct bio *bio);
 /*
- * Sectors [offset, offset + sectors) of @parent, which may lie before what bi_iter has left of it, as a bio of their own. It
- * completes one part of @parent.
+ * Sectors [offset, offset + sectors) of @parent, which may lie before what bi_iter has left of it,
+ * as a bio of their own. It completes one part of @parent.
  */
 struct bio *dm_chain_part(struct bio *parent, s64 offset, u32 sectors);
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Limits of dm devices: stacked from those of the devices below, hinted at by targets, checked against the areas that
- * targets say they use. As dm_calculate_queue_limits() and dm_table_set_restrictions() have it in 6.1.
+ * Limits of dm devices: stacked from those of the devices below, hinted at by targets, checked
+ * against the areas that targets say they use. As dm_calculate_queue_limits() and
+ * dm_table_set_restrictions() have it in 6.1.
  */
 #include <errno.h>
 

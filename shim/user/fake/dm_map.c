@@ -2,14 +2,16 @@
 /*
  * The I/O path of device-mapper, as drivers/md/dm.c has it in 6.1.
  *
- * One bio that reaches a dm device becomes one struct dm_io for its first part, as long as the target takes at once: cut
- * at the end of the target and, for reads and writes, at multiples of max_io_len; discards and
- * write-zeroes are cut only by dm_accept_partial_bio(). What is left of the bio is submitted again, after everything that the
- * first part has caused. PREFLUSH with data is an empty flush to every target first; when that is done the bio comes back
- * without PREFLUSH, by way of the deferred list.
+ * One bio that reaches a dm device becomes one struct dm_io for its first part, as long as the
+ * target takes at once: cut at the end of the target and, for reads and writes, at multiples of
+ * max_io_len; discards and write-zeroes are cut only by dm_accept_partial_bio(). What is left of
+ * the bio is submitted again, after everything that the first part has caused. PREFLUSH with data
+ * is an empty flush to every target first; when that is done the bio comes back without PREFLUSH,
+ * by way of the deferred list.
  *
- * The clone that a target sees lies inside the dm_io, the target's per-bio data right in front of it. A dm_io has one reference
- * for the submission and one for each clone; the last one completes (this part of) the original.
+ * The clone that a target sees lies inside the dm_io, the target's per-bio data right in front of
+ * it. A dm_io has one reference for the submission and one for each clone; the last one completes
+ * (this part of) the original.
  */
 #include "dm_io_part.h"
 
@@ -104,7 +106,10 @@ static struct bio *alloc_tio(struct clone_info *ci, struct dm_target *ti, unsign
 	struct bio *clone;
 
 	if (!tio->io) {
-		/* This one is like the original even where it is a flush: its place and its FUA, too. */
+		/*
+		 * This one is like the original even where it is a flush: its place and its FUA,
+		 * too.
+		 */
 		like = ci->io->orig_bio;
 		tio->inside_io = true;
 	} else {
@@ -278,7 +283,9 @@ static void count_split(void)
 	sched_exit();
 }
 
-/* Discards and write-zeroes larger than the device's limits: the first part; the rest is submitted. */
+/*
+ * Discards and write-zeroes larger than the device's limits: the first part; the rest is submitted.
+ */
 static struct bio *split_to_limits(struct mapped_device *md, struct bio *bio)
 {
 	u32 max = md->limits.max_write_zeroes_sectors, granularity = 1, first;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Targets and tables of device-mapper: the registry of target types, constructing a table line by line, the devices that
- * a table holds open, limits. As drivers/md/dm-target.c and dm-table.c have it in 6.1.
+ * Targets and tables of device-mapper: the registry of target types, constructing a table line by
+ * line, the devices that a table holds open, limits. As drivers/md/dm-target.c and dm-table.c have
+ * it in 6.1.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -493,7 +494,8 @@ const char *dm_table_device_name(struct dm_table *t)
 int dm_set_target_max_io_len(struct dm_target *ti, sector_t len)
 {
 	if (len > UINT_MAX) {
-		DMERR("Specified maximum size of target IO (%llu) exceeds limit (%u)", len, UINT_MAX);
+		DMERR("Specified maximum size of target IO (%llu) exceeds limit (%u)", len,
+		      UINT_MAX);
 		ti->error = "Maximum size of target IO is too large";
 		return -EINVAL;
 	}

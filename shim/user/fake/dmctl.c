@@ -287,8 +287,8 @@ out:
 #define GUARD_BYTE 0xA5
 
 /*
- * The status method with exactly @size bytes, which must end up holding a string, and not a byte beyond. The
- * result is the caller's to free().
+ * The status method with exactly @size bytes, which must end up holding a string, and not a byte
+ * beyond. The result is the caller's to free().
  */
 static char *call_status(struct dm_target *ti, status_type_t type, size_t size)
 {

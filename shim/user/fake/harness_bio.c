@@ -2,8 +2,8 @@
 /*
  * Bios of the harness, and their way in from anywhere.
  *
- * In an interrupt or outside of threads nobody may sleep, but a map function may: there submit_bio() hands the bio to a
- * thread of its own, in order.
+ * In an interrupt or outside of threads nobody may sleep, but a map function may: there
+ * submit_bio() hands the bio to a thread of its own, in order.
  */
 #include <stdlib.h>
 

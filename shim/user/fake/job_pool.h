@@ -2,8 +2,9 @@
 /*
  * The reserves that submitters sleep on: struct io of a dm-io client, jobs of a kcopyd client.
  *
- * In the kernel these are mempools: as long as memory can be had, they do not limit anything; when it can not,
- * there are 16 and 8. The fifo strategy is a machine with memory, the others one without.
+ * In the kernel these are mempools: as long as memory can be had, they do not limit anything; when
+ * it can not, there are 16 and 8. The fifo strategy is a machine with memory, the others one
+ * without.
  */
 #ifndef FAKE_JOB_POOL_H
 #define FAKE_JOB_POOL_H

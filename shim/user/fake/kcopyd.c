@@ -2,11 +2,13 @@
 /*
  * kcopyd: copies between devices. As drivers/md/dm-kcopyd.c has it in 6.1.
  *
- * A job reads its source and then writes all destinations at once; its callback comes from the client's own worker, after the
- * job was given back. Jobs come from a small reserve: who submits may sleep. A job of more than SUB_JOB_SECTORS is done in
- * parts, SPLIT_COUNT at a time; after an error no further part begins.
+ * A job reads its source and then writes all destinations at once; its callback comes from the
+ * client's own worker, after the job was given back. Jobs come from a small reserve: who submits
+ * may sleep. A job of more than SUB_JOB_SECTORS is done in parts, SPLIT_COUNT at a time; after an
+ * error no further part begins.
  *
- * What is copied are tags, with the bytes of literal sectors; reads and writes are bios like any others.
+ * What is copied are tags, with the bytes of literal sectors; reads and writes are bios like any
+ * others.
  */
 #include <errno.h>
 #include <string.h>
