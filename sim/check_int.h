@@ -88,7 +88,7 @@ struct check_exception {
 };
 
 struct check_snapshot {
-	u64 id;
+	u64 id; /* first: what is looked for */
 	u64 next_sub; /* first level only */
 };
 
@@ -193,8 +193,11 @@ struct check_map_shape check_map_shape(u64 bits);
 bool check_map_entry(struct check *c, const struct check_place *place,
 		     const struct check_map_entry *entry);
 
-/* Decodes; false after findings that make the entries useless. */
-bool check_node(struct check *c, u64 block, const u8 *bytes, struct check_node *node);
+/*
+ * Decodes the node at @block, which must be of @level and, by its parent's word, written by
+ * checkpoint @seq; false after findings that make the entries useless.
+ */
+bool check_node(struct check *c, u64 block, const u8 *bytes, u8 level, u64 seq, struct check_node *node);
 
 void check_tree(struct check *c);
 void check_maps(struct check *c);
@@ -243,11 +246,11 @@ void check_state_free(struct check_state *state);
 
 bool check_live(const struct check_state *state, u64 id);
 bool check_live_in(const struct check_state *state, u64 from, u64 to);
-/* Was @id live at the checkpoint or at any time since? */
-bool check_was_live(const struct check_state *state, u64 id);
+/* The record that deleted @id, or 0: not deleted since the checkpoint. */
+u64 check_deleted_in(const struct check_state *state, u64 id);
 struct check_snapshot *check_live_find(const struct check_state *state, u64 id);
 bool check_live_add(struct check_state *state, u64 id);
-void check_live_remove(struct check_state *state, u64 id);
+void check_live_remove(struct check_state *state, u64 id, u64 record);
 u64 check_live_count(const struct check_state *state);
 
 /* The exception that was there in the way, or NULL when it was added. */

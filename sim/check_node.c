@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * One node of the tree: FORMAT.md section 4.1, as far as it can be judged without its parent.
+ * One node of the tree: FORMAT.md section 4.1: what its parent says of it, and what it says itself.
  *
  * Entries are unpacked into 64-bit fields. A node whose bytes are as written but not canonical (a
  * base that is not the least value, a width too great) is a finding, and its entries are used all
@@ -161,19 +161,37 @@ static bool decode_field(struct check *c, const struct check_place *place, const
 	return true;
 }
 
-bool check_node(struct check *c, u64 block, const u8 *bytes, struct check_node *node)
+static bool check_parent(struct check *c, const struct check_place *place, const u8 *b, u8 level,
+			 u64 seq)
+{
+	u64 own = get_unaligned_le64(b + AT_SEQ);
+
+	if (own < 1 || own > c->sb.ckpt || own != seq) {
+		check_advise(c, place, "seq", "an old block: the write of the new one was lost",
+			     "is %llu, expected %llu as its parent says, in 1..%llu", own, seq,
+			     c->sb.ckpt);
+		return false;
+	}
+	if (b[AT_LEVEL] != level) {
+		check_found(c, place, "level", "is %u, expected %u", b[AT_LEVEL], level);
+		return false;
+	}
+	return true;
+}
+
+bool check_node(struct check *c, u64 block, const u8 *bytes, u8 level, u64 seq,
+		struct check_node *node)
 {
 	struct check_place place = check_at_block(CHECK_TREE, block);
 	const u8 *p = bytes + AT_ENTRIES;
 	unsigned int size;
 
-	if (!check_identity(c, &place, block, bytes))
+	if (!check_identity(c, &place, block, bytes) ||
+	    !check_parent(c, &place, bytes, level, seq) || !check_frame(c, &place, bytes, &size))
 		return false;
-	if (!check_frame(c, &place, bytes, &size))
-		return false;
-	node->seq = get_unaligned_le64(bytes + AT_SEQ);
+	node->seq = seq;
 	node->count = get_unaligned_le16(bytes + AT_COUNT);
-	node->level = bytes[AT_LEVEL];
+	node->level = level;
 	check_unused(c, &place, bytes, node->count * size);
 	for (unsigned int f = 0; f < CHECK_NODE_FIELDS; f++) {
 		if (!decode_field(c, &place, bytes, p, size, f, node))

@@ -26,12 +26,24 @@ struct replay {
 /* ---- operations; false after a finding ---- */
 
 /*
- * An id that a range may end with. A deletion counts only when its group is durable, so a range
- * that was decided on before may end with an id that a record before, or this one, has deleted.
+ * An id that a range may end with: live, or *just deleted*, which is to the end of the record after
+ * the one that deletes it, because until that is durable everything goes on as if the snapshot
+ * lived. Who was deleted in the checkpoint's last record is not known any more: in the record
+ * behind the checkpoint it may be anyone who was given.
  */
-static bool may_end(struct replay *r, u64 id)
+static bool may_end(const struct replay *r, u64 id)
 {
-	return check_was_live(r->state, id);
+	const struct check_snapshot *master = check_live_find(r->state, check_master(id));
+	u64 deleted_in = check_deleted_in(r->state, id);
+
+	if (check_live(r->state, id))
+		return true;
+	if (deleted_in)
+		return r->place.record <= deleted_in + 1;
+	if (r->place.record != r->c->sb.log_seq + 1 || !r->c->sb.log_seq)
+		return false;
+	return check_high(id) < r->c->sb.next_first &&
+	       (check_is_first(id) || !master || check_low(id) < master->next_sub);
 }
 
 static bool apply_position(struct replay *r, struct check_op *op)
@@ -164,7 +176,7 @@ static bool apply_delete(struct replay *r, const struct check_op *op)
 
 	if (!check_live(r->state, op->from))
 		return WRONG(r, "id", "is %s, which is no snapshot", check_snapid(op->from));
-	check_live_remove(r->state, op->from);
+	check_live_remove(r->state, op->from, r->place.record);
 	if (!(reclaim->bits & CHECK_RECLAIM_PASS))
 		*reclaim = (struct check_reclaim){ .bits = CHECK_RECLAIM_PASS };
 	else if (reclaim->chunk || reclaim->from)

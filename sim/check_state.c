@@ -20,10 +20,15 @@ struct check_state {
 	struct check *c;
 	void *live; /* of struct check_snapshot */
 	u64 nr_live;
-	void *deleted; /* the same: live at the checkpoint or created since, and deleted since */
+	void *deleted; /* of struct deleted: since the checkpoint */
 	void *changed; /* of struct check_exception; all those of the loaded chunks */
 	u8 *loaded; /* bit i: the chunk whose first exception in the checkpoint is i */
 	u64 nr_exceptions;
+};
+
+struct deleted {
+	u64 id;
+	u64 record;
 };
 
 /* ---- comparing ranges ---- */
@@ -32,22 +37,15 @@ struct id_range {
 	u64 from, to;
 };
 
-/* A struct id_range against a struct check_snapshot: tfind() gives the key first. */
+/* A struct id_range against what begins with an id: tfind() gives the key first. */
 static int compare_ids(const void *a, const void *b)
 {
 	const struct id_range *range = a;
-	const struct check_snapshot *snapshot = b;
+	u64 id = *(const u64 *)b;
 
-	if (range->to < snapshot->id)
+	if (range->to < id)
 		return -1;
-	return range->from > snapshot->id;
-}
-
-static int compare_snapshots(const void *a, const void *b)
-{
-	const struct check_snapshot *x = a, *y = b;
-
-	return x->id < y->id ? -1 : x->id > y->id;
+	return range->from > id;
 }
 
 static int compare_exceptions(const void *a, const void *b)
@@ -83,11 +81,12 @@ bool check_live_in(const struct check_state *state, u64 from, u64 to)
 	return tfind(&range, &state->live, compare_ids);
 }
 
-bool check_was_live(const struct check_state *state, u64 id)
+u64 check_deleted_in(const struct check_state *state, u64 id)
 {
 	struct id_range range = { id, id };
+	void *node = tfind(&range, &state->deleted, compare_ids);
 
-	return check_live(state, id) || tfind(&range, &state->deleted, compare_ids);
+	return node ? (*(struct deleted **)node)->record : 0;
 }
 
 static bool insert_snapshot(struct check_state *state, u64 id, u64 next_sub)
@@ -97,7 +96,7 @@ static bool insert_snapshot(struct check_state *state, u64 id, u64 next_sub)
 	if (!snapshot)
 		goto bad_memory;
 	*snapshot = (struct check_snapshot){ id, next_sub };
-	if (!tsearch(snapshot, &state->live, compare_snapshots))
+	if (!tsearch(snapshot, &state->live, check_compare_u64))
 		goto bad_memory;
 	state->nr_live++;
 	return true;
@@ -113,14 +112,18 @@ bool check_live_add(struct check_state *state, u64 id)
 	return insert_snapshot(state, id, 0);
 }
 
-void check_live_remove(struct check_state *state, u64 id)
+void check_live_remove(struct check_state *state, u64 id, u64 record)
 {
 	struct check_snapshot *snapshot = check_live_find(state, id);
+	struct deleted *deleted = malloc(sizeof(*deleted));
 
-	tdelete(snapshot, &state->live, compare_snapshots);
+	tdelete(snapshot, &state->live, check_compare_u64);
+	free(snapshot);
 	state->nr_live--;
-	if (!tsearch(snapshot, &state->deleted, compare_snapshots)) {
-		free(snapshot);
+	if (deleted)
+		*deleted = (struct deleted){ id, record };
+	if (!deleted || !tsearch(deleted, &state->deleted, check_compare_u64)) {
+		free(deleted);
 		state->c->out_of_memory = true;
 	}
 }

@@ -165,23 +165,13 @@ static void inner_entries(struct walk *w, const struct check_place *here)
 
 /* ---- nodes ---- */
 
-/* What the parent says against what the node says. */
-static bool check_against_parent(struct walk *w, const struct check_place *place,
-				 const struct child *child)
+/* What the parent says about the first key; and the root has no parent. */
+static void check_first_key(struct walk *w, const struct check_place *place,
+			    const struct child *child)
 {
 	const struct check_node *node = &w->node;
 	u64 from = join_id(node->field[0][1], node->field[0][2]);
 
-	if (node->seq < 1 || node->seq > w->c->sb.ckpt || node->seq != child->seq) {
-		check_advise(w->c, place, "seq", "an old block: the write of the new one was lost",
-			     "is %llu, expected %llu as its parent says, in 1..%llu", node->seq,
-			     child->seq, w->c->sb.ckpt);
-		return false;
-	}
-	if (node->level != w->depth) {
-		check_found(w->c, place, "level", "is %u, expected %u", node->level, w->depth);
-		return false;
-	}
 	if (child->keyed && (node->field[0][0] != child->chunk || from != child->from))
 		check_found(w->c, place, "first key",
 			    "is (%llu, %s), expected (%llu, %s) as its parent says",
@@ -189,7 +179,6 @@ static bool check_against_parent(struct walk *w, const struct check_place *place
 			    check_snapid(child->from));
 	if (!child->keyed && w->depth && node->count < 2)
 		check_found(w->c, place, "count", "is 1 in the root, expected at least 2");
-	return true;
 }
 
 static bool visit(struct walk *w, const struct child *child)
@@ -202,9 +191,9 @@ static bool visit(struct walk *w, const struct child *child)
 		return false;
 	}
 	if (!check_read_block(c, &place, child->block, w->bytes) ||
-	    !check_node(c, child->block, w->bytes, &w->node) ||
-	    !check_against_parent(w, &place, child))
+	    !check_node(c, child->block, w->bytes, w->depth, child->seq, &w->node))
 		return false;
+	check_first_key(w, &place, child);
 	if (!check_grow(c, (void **)&c->nodes, &c->max_nodes, c->nr_nodes, sizeof(*c->nodes)))
 		return false;
 	c->nodes[c->nr_nodes++] = child->block;

@@ -433,8 +433,8 @@ static inline void record(struct image *image)
 		image->log_at = LOG_FIRST;
 }
 
-#define LOG_NEXT \
-	(LOG_END - RECORD_SECTORS - 1) /* the record after the first is at the log's start */
+/* The record after the first is at the log's start. */
+#define LOG_NEXT (LOG_END - RECORD_SECTORS)
 
 static inline void begin_log(struct image *image)
 {
