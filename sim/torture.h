@@ -115,6 +115,7 @@ struct torture {
 
 	/* The origin target. */
 	bool loaded, preserve;
+	u64 loads;			/* lives of it so far */
 	bool origin_closing;		/* takes no new I/O */
 	bool removing;			/* dmctl_remove() is under way */
 	unsigned int origin_users;
@@ -122,6 +123,7 @@ struct torture {
 	int known_error;		/* last seen in a status since the load */
 	bool faults_armed;
 	snapid_t prepared, prepared_master;
+	struct oracle_device *undecided; /* created by a removal, or not: the next load shows */
 	u64 first_given;		/* first-level numbers below this were given */
 	bool mark_refused;		/* the log said so */
 

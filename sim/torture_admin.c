@@ -251,9 +251,10 @@ static void refused_message(struct torture *t)
 	t->counts[TC_REFUSED]++;
 	r = message(t, messages[i].text);
 	/* Zero above: refused, by whichever check comes first. */
+	torture_get_status(t, &st);
 	if (!r || (!t->known_error && messages[i].error && r != -messages[i].error))
 		torture_found(t, "message %s: %s", messages[i].text, r ? errno_name(r) : "done");
-	if (torture_get_status(t, &st) && !st.error) {
+	if (!st.error) {
 		torture_compare_ids(t, &st, messages[i].text);
 		if (st.prepared != t->prepared)
 			torture_found(t, "message %s changed the prepared id", messages[i].text);

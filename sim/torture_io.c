@@ -89,11 +89,12 @@ static bool error_is_policy(struct torture *t, const struct torture_io *io)
 {
 	struct torture_status st;
 
-	if (io->slot && (io->slot->doomed || io->slot->dead))
-		return true;
-	if (!torture_get_status(t, &st) || !st.error)
-		return false;
-	return io->slot || (t->preserve && (io->op != ORACLE_READ));
+	bool shown = torture_get_status(t, &st) && st.error;
+
+	/* Asked last: both may have come to be while the status was read. */
+	if (io->slot)
+		return shown || io->slot->doomed || io->slot->dead;
+	return shown && t->preserve && io->op != ORACLE_READ;
 }
 
 /* In the thread, after the batch has ended. */

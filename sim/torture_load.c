@@ -173,8 +173,13 @@ static int load_once(struct torture *t, struct sync_list *sync)
 		return r;
 	}
 	t->loaded = true;
+	t->loads++;
 	t->known_error = 0;
 	torture_get_status(t, &st);
+	if (t->undecided)
+		torture_fork_end(t, t->undecided,
+				 !st.error && torture_has_id(&st, oracle_device_id(t->undecided)));
+	t->undecided = NULL;
 	if (sync->wanted)
 		sync_end(t, sync, !st.error);
 	if (!st.error)
@@ -225,8 +230,13 @@ void torture_remove_origin(struct torture *t)
 	if (r)
 		torture_found(t, "remove: %s", errno_name(r));
 	doom_slots(t, true);
-	/* Removal creates what is prepared; whether an error struck is seen at the next load. */
-	torture_fork_end(t, fork, fork && !st.error && torture_errors(t) == errors);
+	/* Removal creates what is prepared. Where something may have struck, the next load shows whether. */
+	if (!fork || st.error)
+		torture_fork_end(t, fork, false);
+	else if (torture_excused(t, errors))
+		t->undecided = fork;
+	else
+		torture_fork_end(t, fork, true);
 	t->prepared = SNAPID_ORIGIN;
 	t->loaded = false;
 	t->removing = false;
@@ -237,6 +247,8 @@ static void forget_all(struct torture *t)
 {
 	snapid_t id;
 
+	torture_fork_end(t, t->undecided, false);
+	t->undecided = NULL;
 	while ((id = oracle_next_id(t->oracle, 0)) != SNAPID_ORIGIN)
 		torture_forget(t, id);
 	t->first_given = 0;
@@ -295,7 +307,7 @@ void torture_reload(struct torture *t)
 	}
 	if (torture_chance(t, 30))
 		t->preserve = !t->preserve;
-	if (torture_chance(t, 40) && !t->faults_armed) {
+	if (torture_chance(t, 40) && !t->faults_armed && !t->undecided) {
 		draw_sync(t, &sync);
 		if (load_once(t, &sync))
 			torture_load(t);

@@ -104,7 +104,9 @@ static bool parse_line(char *line, struct torture_status *st)
 	       next_number(&line, &st->metadata) && parse_ids(line, st);
 }
 
-static void judge_status(struct torture *t, const struct torture_status *st, const char *line)
+/* @known: the error that had been seen before the status was asked for. */
+static void judge_status(struct torture *t, const struct torture_status *st, const char *line,
+			 int known)
 {
 	unsigned int chunk = t->config.chunk_sectors;
 
@@ -114,8 +116,8 @@ static void judge_status(struct torture *t, const struct torture_status *st, con
 		torture_found(t, "status: sizes that cannot be: %s", line);
 	if (st->total > t->config.store_sectors)
 		torture_found(t, "status: more than the device has: %s", line);
-	if (t->known_error && st->error != t->known_error)
-		torture_found(t, "status: the error was %d: %s", t->known_error, line);
+	if (known && st->error != known)
+		torture_found(t, "status: the error was %d: %s", known, line);
 	if (!st->error || t->known_error)
 		return;
 	t->known_error = st->error;
@@ -132,12 +134,16 @@ static void judge_status(struct torture *t, const struct torture_status *st, con
 bool torture_get_status(struct torture *t, struct torture_status *st)
 {
 	char line[2048], copy[2048];
+	int known = t->known_error;
+	u64 load = t->loads;
 	const char *params;
 	int r;
 
 	if (!t->loaded || t->removing)
 		return false;
 	r = dmctl_status("ms", STATUSTYPE_INFO, line, sizeof(line));
+	if (t->loads != load || t->removing || !t->loaded)
+		return false; /* an answer from a life before this one */
 	if (r)
 		torture_found(t, "status: %s", errno_name(r));
 	line[strcspn(line, "\n")] = '\0';
@@ -147,7 +153,7 @@ bool torture_get_status(struct torture *t, struct torture_status *st)
 		torture_found(t, "status: not as specified: %s", line);
 	for (const char *p = line; *p; p++)
 		torture_mix(t, *p);
-	judge_status(t, st, line);
+	judge_status(t, st, line, known);
 	return true;
 }
 
