@@ -122,6 +122,7 @@ struct replay_options {
 	/* for bench */
 	const char *table;		/* instead of the multisnapshot's; no snapshots then */
 	const char *module;		/* that this table needs */
+	bool no_status;			/* ask for no status while it is counted: that costs something for each snapshot */
 	bool settle_before;		/* settle between the initial snapshots and the first request */
 	void (*phase)(void *context, bool begin); /* around what is counted */
 	void *phase_context;

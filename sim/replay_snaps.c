@@ -66,7 +66,7 @@ void replay_sample(struct replay *r)
 	struct replay_status status;
 	struct replay_sample *sample;
 
-	if (!replay_status(r, &status))
+	if (r->options->no_status || !replay_status(r, &status))
 		return;
 	note_space(r, &status);
 	sample = &result->samples[min(result->nr_samples, REPLAY_SAMPLES - 1u)];
@@ -176,14 +176,18 @@ static struct replay_snap *snap_add(struct replay *r, const char *text, struct r
 	return snap;
 }
 
-/* NULL: failed. @text NULL: ask the status for the number. */
+/* NULL: failed. @text NULL: ask the status for the number. Numbers of the first level are given in order. */
 static struct replay_snap *create(struct replay *r, const char *text, struct replay_snap *master)
 {
 	struct replay_snap *snap;
 	struct replay_status status;
-	char message[64];
+	char message[64], number[24];
 	int e;
 
+	if (r->options->no_status && !master) {
+		snprintf(number, sizeof(number), "%llu", r->result->snapshots_made);
+		text = number;
+	}
 	if (master)
 		snprintf(message, sizeof(message), "create_subsnap %s", master->text);
 	else
