@@ -2,8 +2,8 @@
 /*
  * The kernel, as core/ and stores/ see it in userspace. docs/shim.md lists every name.
  *
- * Nothing below includes a libc header: the same text serves freestanding kernel C (-nostdinc) and, included *after* the
- * libc headers, the harness.
+ * Nothing below includes a libc header: the same text serves freestanding kernel C (-nostdinc) and,
+ * included *after* the libc headers, the harness.
  */
 #ifndef SHIM_H
 #define SHIM_H

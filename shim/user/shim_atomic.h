@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Atomic counters and references. As in the kernel, an operation that returns a value is fully ordered, one that does not is
- * not ordered at all.
+ * Atomic counters and references. As in the kernel, an operation that returns a value is fully
+ * ordered, one that does not is not ordered at all.
  */
 #ifndef SHIM_ATOMIC_H
 #define SHIM_ATOMIC_H

@@ -2,8 +2,8 @@
 /*
  * Lists and red-black trees with the kernel's API (include/linux/list.h, rbtree.h); written anew.
  *
- * As with CONFIG_DEBUG_LIST, an insertion or removal checks that its neighbours point at each other, and a
- * removed entry is poisoned.
+ * As with CONFIG_DEBUG_LIST, an insertion or removal checks that its neighbours point at each
+ * other, and a removed entry is poisoned.
  */
 #ifndef SHIM_LIST_H
 #define SHIM_LIST_H

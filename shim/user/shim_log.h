@@ -66,7 +66,8 @@ bool shim_ratelimit(struct shim_ratelimit *state);
 			shim_bug(SHIM_SITE, "BUG_ON(" #cond ")");                               \
 	} while (0)
 
-void shim_warn(const char *site, const char *fmt, ...) __printf(2, 3) __attribute__((noreturn, cold));
+void shim_warn(const char *site, const char *fmt, ...) __printf(2, 3)
+	__attribute__((noreturn, cold));
 
 #define WARN_ON(cond)                                                                           \
 	({                                                                                      \

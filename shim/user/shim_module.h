@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Modules. A module is every file compiled with one KBUILD_MODNAME; its init, exit and parameters are
- * registered before main(), sim_module_load() runs them.
+ * Modules. A module is every file compiled with one KBUILD_MODNAME; its init, exit and parameters
+ * are registered before main(), sim_module_load() runs them.
  */
 #ifndef SHIM_MODULE_H
 #define SHIM_MODULE_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Locks, waiting and work. Stricter than the kernel: owners, order of locks, use in interrupts and sleeping
- * while atomic are checked always, as a kernel with lockdep and DEBUG_ATOMIC_SLEEP would.
+ * Locks, waiting and work. Stricter than the kernel: owners, order of locks, use in interrupts and
+ * sleeping while atomic are checked always, as a kernel with lockdep and DEBUG_ATOMIC_SLEEP would.
  */
 #ifndef SHIM_SYNC_H
 #define SHIM_SYNC_H
@@ -46,7 +46,8 @@ typedef struct spinlock {
 #define DEFINE_MUTEX(lock) struct mutex lock = __MUTEX_INITIALIZER(lock)
 #define DEFINE_SPINLOCK(lock) spinlock_t lock = __SPIN_LOCK_UNLOCKED(lock)
 
-void shim_lock_init(struct shim_lock *lock, const char *name, struct lock_class_key *key, bool spin);
+void shim_lock_init(struct shim_lock *lock, const char *name, struct lock_class_key *key,
+		    bool spin);
 #define shim_lock_init_here(lock, lockname, is_spin)                                            \
 	do {                                                                                    \
 		static struct lock_class_key __key;                                             \
@@ -113,8 +114,8 @@ void shim_waitqueue_init(wait_queue_head_t *wq, const char *name);
 
 void shim_wait_begin(struct wait_queue_entry *entry);
 void shim_wait_prepare(wait_queue_head_t *wq, struct wait_queue_entry *entry);
-void shim_wait_schedule(wait_queue_head_t *wq, struct wait_queue_entry *entry, const char *condition,
-			const char *site);
+void shim_wait_schedule(wait_queue_head_t *wq, struct wait_queue_entry *entry,
+			const char *condition, const char *site);
 void shim_wait_finish(wait_queue_head_t *wq, struct wait_queue_entry *entry);
 
 #define wait_event(wq, condition)                                                               \

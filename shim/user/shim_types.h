@@ -3,8 +3,8 @@
  * Types, byte order, arithmetic, bits, strings and errors.
  *
  * Where the C library has a name of its own for something, the macro or type here is the same
- * (bool, NULL, offsetof, errno), or hides it (dev_t and loff_t have the kernel's width everywhere, so
- * that structures have one layout).
+ * (bool, NULL, offsetof, errno), or hides it (dev_t and loff_t have the kernel's width everywhere,
+ * so that structures have one layout).
  */
 #ifndef SHIM_TYPES_H
 #define SHIM_TYPES_H
@@ -231,7 +231,9 @@ extern int shim_mb_word;
 		__tmp;                                                                          \
 	})
 
-/* Divides @n in place, gives the remainder; as in the kernel @n is a 64-bit lvalue, @base 32 bits. */
+/*
+ * Divides @n in place, gives the remainder; as in the kernel @n is a 64-bit lvalue, @base 32 bits.
+ */
 #define do_div(n, base)                                                                         \
 	({                                                                                      \
 		u32 __base = (base);                                                            \

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Worlds for tests of the shim: expect_finding() runs a body in a thread of a fresh world and gives the finding
- * that ends it, expect_clean() one that must not have any.
+ * Worlds for tests of the shim: expect_finding() runs a body in a thread of a fresh world and gives
+ * the finding that ends it, expect_clean() one that must not have any.
  */
 #ifndef TESTS_SHIM_FINDING_H
 #define TESTS_SHIM_FINDING_H
@@ -41,7 +41,8 @@ static inline struct sim_options finding_options(enum sim_strategy strategy, u64
 }
 
 /* The finding, or NULL. @fn runs in a thread; NULL: nothing. */
-static inline const char *finding_of(enum sim_strategy strategy, u64 seed, void (*fn)(void *arg), void *arg)
+static inline const char *finding_of(enum sim_strategy strategy, u64 seed, void (*fn)(void *arg),
+				     void *arg)
 {
 	struct sim_options options = finding_options(strategy, seed);
 	const char *volatile text = NULL;
@@ -63,7 +64,8 @@ static inline const char *finding_of(enum sim_strategy strategy, u64 seed, void 
 	return text;
 }
 
-static inline void expect_finding_(void (*fn)(void *arg), const char *part, const char *file, int line)
+static inline void expect_finding_(void (*fn)(void *arg), const char *part, const char *file,
+				   int line)
 {
 	const char *text = finding_of(SIM_FIFO, 1, fn, NULL);
 
@@ -75,8 +77,8 @@ static inline void expect_finding_(void (*fn)(void *arg), const char *part, cons
 		_fail(file, line);
 }
 
-static inline void expect_clean_(enum sim_strategy strategy, u64 seed, void (*fn)(void *arg), void *arg,
-				 const char *file, int line)
+static inline void expect_clean_(enum sim_strategy strategy, u64 seed, void (*fn)(void *arg),
+				 void *arg, const char *file, int line)
 {
 	const char *text = finding_of(strategy, seed, fn, arg);
 

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The kernel's library: lists, trees, numbers, byte order, bitmaps, CRC, sorting. Against slow and obvious ones. */
+/*
+ * The kernel's library: lists, trees, numbers, byte order, bitmaps, CRC, sorting. Against slow and
+ * obvious ones.
+ */
 #include <errno.h>
 
 #include "finding.h"
@@ -158,7 +161,8 @@ static struct item nodes[NODES];
 static bool in_tree[NODES];
 
 /* The number of black nodes on each way down; checks colours and order. */
-static int check_subtree(const struct rb_node *node, const struct rb_node *parent, int low, int high)
+static int check_subtree(const struct rb_node *node, const struct rb_node *parent, int low,
+			 int high)
 {
 	const struct item *item;
 	bool black;
@@ -185,7 +189,7 @@ static void insert(struct rb_root *root, struct item *item)
 	while (*link) {
 		parent = *link;
 		link = item->value < rb_entry(parent, struct item, node)->value ? &parent->rb_left :
-										 &parent->rb_right;
+										  &parent->rb_right;
 	}
 	rb_link_node(&item->node, parent, link);
 	rb_insert_color(&item->node, root);
@@ -498,18 +502,12 @@ static void test_atomics(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_list),
-		cmocka_unit_test(test_findings),
-		cmocka_unit_test(test_hlist),
-		cmocka_unit_test(test_rbtree),
-		cmocka_unit_test(test_numbers),
-		cmocka_unit_test(test_strings),
-		cmocka_unit_test(test_arithmetic),
-		cmocka_unit_test(test_byte_order),
-		cmocka_unit_test(test_bitmaps),
-		cmocka_unit_test(test_crc32c),
-		cmocka_unit_test(test_sort),
-		cmocka_unit_test(test_atomics),
+		cmocka_unit_test(test_list),	   cmocka_unit_test(test_findings),
+		cmocka_unit_test(test_hlist),	   cmocka_unit_test(test_rbtree),
+		cmocka_unit_test(test_numbers),	   cmocka_unit_test(test_strings),
+		cmocka_unit_test(test_arithmetic), cmocka_unit_test(test_byte_order),
+		cmocka_unit_test(test_bitmaps),	   cmocka_unit_test(test_crc32c),
+		cmocka_unit_test(test_sort),	   cmocka_unit_test(test_atomics),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -372,7 +372,10 @@ static void test_exclusion(void **state)
 	}
 }
 
-/* One that takes the mutex again at once does not starve the one that waits (a waiter that lost is handed it). */
+/*
+ * One that takes the mutex again at once does not starve the one that waits (a waiter that lost is
+ * handed it).
+ */
 static bool starved_got_it;
 
 static void wants_it(void *arg)
@@ -404,10 +407,8 @@ static void test_fairness(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_findings),
-		cmocka_unit_test(test_order),
-		cmocka_unit_test(test_deadlock_report),
-		cmocka_unit_test(test_exclusion),
+		cmocka_unit_test(test_findings),	cmocka_unit_test(test_order),
+		cmocka_unit_test(test_deadlock_report), cmocka_unit_test(test_exclusion),
 		cmocka_unit_test(test_fairness),
 	};
 

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Memory: misuse is a finding with the place of the allocation, faults come when asked for, reserves hold. */
+/*
+ * Memory: misuse is a finding with the place of the allocation, faults come when asked for,
+ * reserves hold.
+ */
 #include "finding.h"
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -81,12 +84,15 @@ static void kmalloc_too_large(void *arg)
 
 static void test_findings(void **state)
 {
-	expect_finding(leaks, "leak: 2 allocations, 124 bytes; the first is of 24 bytes at test_shim_mem.c:");
+	expect_finding(
+		leaks,
+		"leak: 2 allocations, 124 bytes; the first is of 24 bytes at test_shim_mem.c:");
 	expect_finding(leaks_large, "leak: 1 allocations, 300000 bytes");
 	expect_finding(leaks_cache, "leak: cache 'leaky' (test_shim_mem.c:");
 	expect_finding(double_free, "double free");
 	expect_finding(free_of_what, "never allocated");
-	expect_finding(cache_destroyed_in_use, "with 1 objects in use; one leak is of test_shim_mem.c:");
+	expect_finding(cache_destroyed_in_use,
+		       "with 1 objects in use; one leak is of test_shim_mem.c:");
 	expect_finding(wrong_cache, "not of cache 'b'");
 	expect_finding(kfree_of_cache_object, "of an object of cache 'a'");
 	expect_finding(kfree_of_kvmalloc, "memory of kvmalloc()");
@@ -201,7 +207,7 @@ static void odd_calls(void *arg)
 	struct {
 		int n;
 		u64 items[];
-	} *s;
+	} * s;
 
 	assert_string_equal(p, "hello");
 	p = krealloc(p, 100, GFP_KERNEL);

@@ -101,7 +101,8 @@ static void parameters(void *arg)
 	assert_int_equal(sim_module_param_set("dm-store-testing", "flag", 0), 0);
 	assert_int_equal(sim_module_param_set("dm-store-testing", "number", 0xffffffff), 0);
 	assert_int_equal(sim_module_param_set("dm-store-testing", "number", 1ULL << 32), -ERANGE);
-	assert_int_equal(sim_module_param_set("dm-store-testing", "signed_number", 1U << 31), -ERANGE);
+	assert_int_equal(sim_module_param_set("dm-store-testing", "signed_number", 1U << 31),
+			 -ERANGE);
 	assert_int_equal(sim_module_param_set("dm-store-testing", "large", U64_MAX), 0);
 	assert_int_equal(sim_module_param_set("dm-store-testing", "other", 1), -ENOENT);
 	assert_int_equal(sim_module_param_set("dm-other", "flag", 1), -ENOENT);

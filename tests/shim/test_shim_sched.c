@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The scheduler: order, choices and their repetition, simulated time, settling, worlds one after another. */
+/*
+ * The scheduler: order, choices and their repetition, simulated time, settling, worlds one after
+ * another.
+ */
 #include "finding.h"
 
 static char trace[4096];
@@ -174,7 +177,8 @@ static void many_times(void *arg)
 {
 	length = 0;
 	for (int i = 0; i < 1000; i++)
-		sim_call_at((u64)(i * 7919 % 1000) + 1, call, (void *)(long)('a' + i * 7919 % 1000 / 100));
+		sim_call_at((u64)(i * 7919 % 1000) + 1, call,
+			    (void *)(long)('a' + i * 7919 % 1000 / 100));
 	sim_settle();
 	assert_int_equal(sim_now_ns(), 1000);
 	assert_int_equal(length, 1000);
@@ -362,8 +366,7 @@ static void test_log(void **state)
 	pr_warn("two\nlines\n");
 	pr_info("open");
 	DMDEBUG("not there");
-	assert_string_equal(logged,
-			    "3:device-mapper: test: number 3|4:two|4:lines|6:open|");
+	assert_string_equal(logged, "3:device-mapper: test: number 3|4:two|4:lines|6:open|");
 	nr_logged = 0;
 	for (int i = 0; i < 100; i++) {
 		DMWARN_LIMIT("x");

@@ -41,7 +41,9 @@ static void test_wake_up(void **state)
 		expect_clean(SIM_RANDOM, seed, everyone_is_woken, NULL);
 }
 
-/* A condition that is true is not waited for; one that becomes true while it is looked at is seen. */
+/*
+ * A condition that is true is not waited for; one that becomes true while it is looked at is seen.
+ */
 static int looks;
 
 static bool true_at_second_look(void)
@@ -142,7 +144,11 @@ static void sleeps_in_condition(void *arg)
 	init_waitqueue_head(&wq);
 	mutex_init(&m);
 	value = 0;
-	wait_event(wq, ({ mutex_lock(&m); mutex_unlock(&m); value; }));
+	wait_event(wq, ({
+			   mutex_lock(&m);
+			   mutex_unlock(&m);
+			   value;
+		   }));
 }
 
 static void waits_in_spinlock(void *arg)
@@ -238,10 +244,8 @@ static void test_completion(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_wake_up),
-		cmocka_unit_test(test_no_lost_wake_up),
-		cmocka_unit_test(test_producer_consumer),
-		cmocka_unit_test(test_findings),
+		cmocka_unit_test(test_wake_up),		  cmocka_unit_test(test_no_lost_wake_up),
+		cmocka_unit_test(test_producer_consumer), cmocka_unit_test(test_findings),
 		cmocka_unit_test(test_completion),
 	};
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The core and the stores on real threads: writers and readers of the origin, a writer of a snapshot, and an administrator
- * who creates, reads and deletes snapshots meanwhile. Contents are checked as far as each thread knows them alone;
- * ThreadSanitizer watches the rest.
+ * The core and the stores on real threads: writers and readers of the origin, a writer of a
+ * snapshot, and an administrator who creates, reads and deletes snapshots meanwhile. Contents are
+ * checked as far as each thread knows them alone; ThreadSanitizer watches the rest.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -149,7 +149,8 @@ static void all_of_it(void *arg)
 		writers[i].start = i < WRITERS ? i * PART : 64;
 		writers[i].number = i * 100000;
 		writers[i].random = i;
-		threads[i] = sim_thread_start("io", i < WRITERS ? writes : administers, &writers[i]);
+		threads[i] =
+			sim_thread_start("io", i < WRITERS ? writes : administers, &writers[i]);
 	}
 	for (u32 i = 0; i <= WRITERS; i++)
 		sim_thread_join(threads[i]);

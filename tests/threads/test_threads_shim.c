@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The simulated kernel on real threads: locks exclude, nobody sleeps through a wake-up, time goes on, a deadlock is
- * seen. Under ThreadSanitizer also: its primitives order what they should, no more and no less.
+ * The simulated kernel on real threads: locks exclude, nobody sleeps through a wake-up, time goes
+ * on, a deadlock is seen. Under ThreadSanitizer also: its primitives order what they should, no
+ * more and no less.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -2,12 +2,13 @@
 /*
  * The memory behind kmalloc() and kmem_cache_alloc().
  *
- * Objects come from slabs, one size class each, four classes for every power of two. A freed object is poisoned and goes
- * to the end of its class's queue; it is used again, after a check of the poison, only when QUARANTINE others
- * are in the queue, so that a late write is noticed. Slabs are kept from world to world: a world ends by
- * forgetting what was carved out of them.
+ * Objects come from slabs, one size class each, four classes for every power of two. A freed object
+ * is poisoned and goes to the end of its class's queue; it is used again, after a check of the
+ * poison, only when QUARANTINE others are in the queue, so that a late write is noticed. Slabs are
+ * kept from world to world: a world ends by forgetting what was carved out of them.
  *
- * Under a sanitizer, and with threads, every object is the C library's instead, so that the sanitizer sees it.
+ * Under a sanitizer, and with threads, every object is the C library's instead, so that the
+ * sanitizer sees it.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -51,7 +52,7 @@ struct large {
 
 static struct {
 	struct size_class classes[NR_CLASSES];
-	struct slab *slabs;	 /* of this world */
+	struct slab *slabs; /* of this world */
 	struct slab *free_slabs;
 	struct list_head large;
 } arena = { .large = LIST_HEAD_INIT(arena.large) };
@@ -97,11 +98,13 @@ void mem_check_poison(const struct mem_header *header)
 	} else {
 		bad = memchr_inv(p, MEM_FREED_BYTE, POISON_HEAD);
 		if (!bad)
-			bad = memchr_inv(p + header->size - POISON_TAIL, MEM_FREED_BYTE, POISON_TAIL);
+			bad = memchr_inv(p + header->size - POISON_TAIL, MEM_FREED_BYTE,
+					 POISON_TAIL);
 	}
 	if (unlikely(bad))
-		sim_fail("use after free: %llu bytes allocated at %s were written to at offset %llu after they were freed",
-			 header->size, site_name(header->site), (u64)(bad - p));
+		sim_fail(
+			"use after free: %llu bytes allocated at %s were written to at offset %llu after they were freed",
+			header->size, site_name(header->site), (u64)(bad - p));
 }
 
 /* ---- objects ---- */

@@ -4,9 +4,9 @@
  *
  * Events of the future are in order of (time, sequence): those that were added in that order, the
  * common case of disks with a constant service time, in a list, the others in a binary heap; the
- * earliest is the first of one of the two. Those that are due are in a list, in that same order. Time
- * stands still while anything is due or can run; when it advances to the earliest event, all events
- * of that instant become due together. An event for "now" is in the list of the due at once.
+ * earliest is the first of one of the two. Those that are due are in a list, in that same order.
+ * Time stands still while anything is due or can run; when it advances to the earliest event, all
+ * events of that instant become due together. An event for "now" is in the list of the due at once.
  */
 #include <stdlib.h>
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Helpers of the kernel's library that the C library does not have: bounded strings, numbers, CRC-32C, sorting, bitmaps.
+ * Helpers of the kernel's library that the C library does not have: bounded strings, numbers,
+ * CRC-32C, sorting, bitmaps.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -102,7 +103,10 @@ int kstrtouint(const char *s, unsigned int base, unsigned int *res)
 	return 0;
 }
 
-/* ---- CRC-32C (Castagnoli, reflected), 8 bytes at a time, or with the instruction where there is one ---- */
+/*
+ * ---- CRC-32C (Castagnoli, reflected), 8 bytes at a time, or with the instruction where there is
+ * one ----
+ */
 
 #define CRC32C_POLY 0x82f63b78u
 
@@ -214,7 +218,8 @@ void sort(void *base, size_t num, size_t size, cmp_func_t cmp_func, swap_func_t 
 
 /* ---- little-endian bitmaps ---- */
 
-static unsigned long next_bit_le(const u8 *map, unsigned long size, unsigned long offset, u64 invert)
+static unsigned long next_bit_le(const u8 *map, unsigned long size, unsigned long offset,
+				 u64 invert)
 {
 	while (offset < size) {
 		unsigned long byte = offset / 8;

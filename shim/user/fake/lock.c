@@ -2,10 +2,10 @@
 /*
  * Mutexes and spinlocks with an owner.
  *
- * A mutex that is released wakes one waiter, which competes with whoever comes meanwhile; a waiter that lost once is
- * handed the mutex by the next release, as in the kernel. With fibers a spinlock never has to
- * be waited for: nobody is preempted while atomic, so a spinlock found locked is a deadlock. With threads it is waited for
- * like a mutex.
+ * A mutex that is released wakes one waiter, which competes with whoever comes meanwhile; a waiter
+ * that lost once is handed the mutex by the next release, as in the kernel. With fibers a spinlock
+ * never has to be waited for: nobody is preempted while atomic, so a spinlock found locked is a
+ * deadlock. With threads it is waited for like a mutex.
  */
 #include "lockdep.h"
 #include "sched.h"
@@ -13,8 +13,8 @@
 struct lock_waiter {
 	struct list_head entry;
 	struct sim_thread *thread;
-	bool lost;	/* was woken, and someone else was faster */
-	bool owns;	/* was handed the lock */
+	bool lost; /* was woken, and someone else was faster */
+	bool owns; /* was handed the lock */
 };
 
 #define FREED_PATTERN 0x6b6b6b6bu
@@ -73,8 +73,8 @@ static noinline void wait_for_lock(struct shim_lock *lock, const char *site)
 			list_add(&waiter.entry, &lock->waiters);
 		else if (list_empty(&waiter.entry))
 			list_add_tail(&waiter.entry, &lock->waiters);
-		self->wait = (struct sched_wait){ lock->spin ? "spin_lock" : "mutex_lock", lock->name,
-						  site, lock };
+		self->wait = (struct sched_wait){ lock->spin ? "spin_lock" : "mutex_lock",
+						  lock->name, site, lock };
 		self->state = SCHED_WAITING;
 		sched_sleep();
 		waiter.lost |= list_empty(&waiter.entry);
@@ -83,7 +83,10 @@ static noinline void wait_for_lock(struct shim_lock *lock, const char *site)
 		list_del(&waiter.entry);
 }
 
-/* A waiter for a lock that was just released: whom the chooser takes, or the first, which may be owed it. */
+/*
+ * A waiter for a lock that was just released: whom the chooser takes, or the first, which may be
+ * owed it.
+ */
 static noinline void pass_on(struct shim_lock *lock)
 {
 	struct lock_waiter *waiter = list_first_entry(&lock->waiters, struct lock_waiter, entry);
@@ -109,8 +112,8 @@ static noinline void pass_on(struct shim_lock *lock)
 
 static noinline void bad_unlock(const struct shim_lock *lock, const char *site)
 {
-	sim_fail("%s '%s' unlocked at %s by '%s', %s%s", lock->spin ? "spinlock" : "mutex", lock->name,
-		 site_name(site), sched_current->name,
+	sim_fail("%s '%s' unlocked at %s by '%s', %s%s", lock->spin ? "spinlock" : "mutex",
+		 lock->name, site_name(site), sched_current->name,
 		 lock->locked ? "but held by " : "but not locked",
 		 lock->locked ? lock->owner->name : "");
 }
@@ -157,7 +160,8 @@ int shim_mutex_trylock(struct mutex *lock, const char *site)
 	int r;
 
 	if (sched_current->is_irq)
-		sim_fail("mutex_trylock() of '%s' at %s in an interrupt", dep->name, site_name(site));
+		sim_fail("mutex_trylock() of '%s' at %s in an interrupt", dep->name,
+			 site_name(site));
 	sched_preempt();
 	sched_enter();
 	class = lock_class_of(dep, site);
@@ -211,8 +215,8 @@ static inline void spin_take(struct shim_lock *dep, const char *site)
 	sched_enter();
 	class = lock_class_of(dep, site);
 	if (unlikely(dep->owner == sched_current))
-		sim_fail("spinlock '%s' locked at %s by '%s', which holds it already (%s)", dep->name,
-			 site_name(site), sched_current->name, site_name(dep->site));
+		sim_fail("spinlock '%s' locked at %s by '%s', which holds it already (%s)",
+			 dep->name, site_name(site), sched_current->name, site_name(dep->site));
 	lockdep_irq_use(class, site);
 	lockdep_order(class, site);
 	if (unlikely(dep->locked)) {
@@ -315,15 +319,16 @@ void shim_might_sleep(const char *what, const char *site)
 	const struct sim_thread *self = sched_current;
 
 	if (unlikely(in_atomic())) {
-		const struct sched_held *held = self->nr_held ? &self->held[self->nr_held - 1] : NULL;
+		const struct sched_held *held = self->nr_held ? &self->held[self->nr_held - 1] :
+								NULL;
 
 		sim_fail("%s: %s in thread '%s' %s%s%s%s", site_name(site), what, self->name,
 			 self->is_irq ? "in an interrupt" : "while atomic", held ? ", holds '" : "",
 			 held && held->lock ? held->lock->name : "", held ? "'" : "");
 	}
 	if (unlikely(self->state == SCHED_WAITING))
-		sim_fail("%s: %s in the condition of a wait_event() in thread '%s'", site_name(site),
-			 what, self->name);
+		sim_fail("%s: %s in the condition of a wait_event() in thread '%s'",
+			 site_name(site), what, self->name);
 }
 
 int shim_cond_resched(const char *site)
@@ -343,7 +348,7 @@ void lock_check_free(const void *start, size_t size, const char *site)
 
 		if (unlikely((const char *)lock >= (const char *)start &&
 			     (const char *)lock < (const char *)start + size))
-			sim_fail("memory freed at %s contains '%s', which '%s' holds", site_name(site),
-				 lock->name, self->name);
+			sim_fail("memory freed at %s contains '%s', which '%s' holds",
+				 site_name(site), lock->name, self->name);
 	}
 }

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The order of locks, as lockdep judges it: one run that takes A then B, and at any other time B then A, is a
- * finding, whether or not the two ever meet.
+ * The order of locks, as lockdep judges it: one run that takes A then B, and at any other time B
+ * then A, is a finding, whether or not the two ever meet.
  *
- * A class is a place that initialises locks, or a work function (flush_work() waits for it, so it is ordered like
- * a lock that the running work holds). lockdep_after[] of a class has a bit for each class that was taken while it was held; an
- * edge that closes a circle is reported with the places of both orders. Spinlocks that are taken in interrupts must never
- * be taken elsewhere with interrupts on, nor have such a lock taken inside them.
+ * A class is a place that initialises locks, or a work function (flush_work() waits for it, so it
+ * is ordered like a lock that the running work holds). lockdep_after[] of a class has a bit for
+ * each class that was taken while it was held; an edge that closes a circle is reported with the
+ * places of both orders. Spinlocks that are taken in interrupts must never be taken elsewhere with
+ * interrupts on, nor have such a lock taken inside them.
  *
  * The graph is of one world: what an earlier world did must not decide about this one.
  */
@@ -20,7 +21,7 @@
 
 struct lock_class {
 	const char *name;
-	const char *irq_site;	 /* taken in an interrupt, or NULL */
+	const char *irq_site; /* taken in an interrupt, or NULL */
 	const char *irqs_on_site; /* taken with interrupts on, or NULL */
 };
 
@@ -78,17 +79,18 @@ static const struct lock_edge *find_edge(u32 first, u32 second)
 	return NULL;
 }
 
-static void __attribute__((noreturn)) report_inversion(const struct sched_held *held, u32 class,
-							const char *site, u32 next)
+static void __attribute__((noreturn))
+report_inversion(const struct sched_held *held, u32 class, const char *site, u32 next)
 {
 	const struct lock_edge *edge = find_edge(class, next);
 
-	sim_fail("lock order: '%s' takes '%s' at %s while it holds '%s' (%s), but '%s' took '%s' at %s while it held '%s' (%s)%s",
-		 sched_current->name, dep.classes[class].name, site_name(site),
-		 dep.classes[held->class].name, site_name(held->site), edge ? edge->thread : "?",
-		 dep.classes[next].name, site_name(edge ? edge->second_site : NULL),
-		 dep.classes[class].name, site_name(edge ? edge->first_site : NULL),
-		 next == held->class ? "" : ", which leads back to the first");
+	sim_fail(
+		"lock order: '%s' takes '%s' at %s while it holds '%s' (%s), but '%s' took '%s' at %s while it held '%s' (%s)%s",
+		sched_current->name, dep.classes[class].name, site_name(site),
+		dep.classes[held->class].name, site_name(held->site), edge ? edge->thread : "?",
+		dep.classes[next].name, site_name(edge ? edge->second_site : NULL),
+		dep.classes[class].name, site_name(edge ? edge->first_site : NULL),
+		next == held->class ? "" : ", which leads back to the first");
 }
 
 /* @first is taken in interrupts, @second with interrupts on, @second inside @first. */
@@ -97,8 +99,9 @@ static void check_irq_edge(u32 first, u32 second)
 	const struct lock_class *a = &dep.classes[first], *b = &dep.classes[second];
 
 	if (a->irq_site && b->irqs_on_site)
-		sim_fail("lock order with interrupts: '%s' (taken in an interrupt at %s) has '%s' inside, which is taken with interrupts on at %s",
-			 a->name, site_name(a->irq_site), b->name, site_name(b->irqs_on_site));
+		sim_fail(
+			"lock order with interrupts: '%s' (taken in an interrupt at %s) has '%s' inside, which is taken with interrupts on at %s",
+			a->name, site_name(a->irq_site), b->name, site_name(b->irqs_on_site));
 }
 
 static void add_edge(const struct sched_held *held, u32 class, const char *site)
@@ -130,9 +133,10 @@ void lockdep_order_slow(u32 class, const char *site)
 		const struct sched_held *held = &self->held[i];
 
 		if (unlikely(held->class == class))
-			sim_fail("lock order: '%s' takes '%s' at %s while it holds one of the same class (%s)",
-				 self->name, dep.classes[class].name, site_name(site),
-				 site_name(held->site));
+			sim_fail(
+				"lock order: '%s' takes '%s' at %s while it holds one of the same class (%s)",
+				self->name, dep.classes[class].name, site_name(site),
+				site_name(held->site));
 		if (unlikely(!lockdep_has_edge(held->class, class)))
 			add_edge(held, class, site);
 	}
@@ -150,8 +154,9 @@ void lockdep_irq_use_slow(u32 class, const char *site)
 	else
 		c->irqs_on_site = site;
 	if (c->irq_site && c->irqs_on_site)
-		sim_fail("spinlock '%s' is taken in an interrupt (%s), and elsewhere with interrupts on (%s)",
-			 c->name, site_name(c->irq_site), site_name(c->irqs_on_site));
+		sim_fail(
+			"spinlock '%s' is taken in an interrupt (%s), and elsewhere with interrupts on (%s)",
+			c->name, site_name(c->irq_site), site_name(c->irqs_on_site));
 	for (i = 0; i < dep.nr_classes; i++) {
 		if (lockdep_has_edge(class, i))
 			check_irq_edge(class, i);

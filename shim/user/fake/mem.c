@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * kmalloc(), kvmalloc() and slab caches: what may be asked for where, failing on request, accounting and leaks.
+ * kmalloc(), kvmalloc() and slab caches: what may be asked for where, failing on request,
+ * accounting and leaks.
  *
- * An allocation that may wait is checked like any other sleep; one that may do I/O to get memory must
- * not come from a worker that others need to get memory (H40).
+ * An allocation that may wait is checked like any other sleep; one that may do I/O to get memory
+ * must not come from a worker that others need to get memory (H40).
  */
 #include <stdlib.h>
 #include <string.h>
@@ -41,8 +42,9 @@ static void check_gfp(gfp_t flags, const char *what, const char *site)
 		return;
 	shim_might_sleep(what, site);
 	if (unlikely((flags & (__GFP_IO | __GFP_FS)) && self->mem_reclaim && !self->noio_depth))
-		sim_fail("%s: %s with GFP_KERNEL in '%s', a worker that frees memory by its I/O, outside of memalloc_noio_save()",
-			 site_name(site), what, self->name);
+		sim_fail(
+			"%s: %s with GFP_KERNEL in '%s', a worker that frees memory by its I/O, outside of memalloc_noio_save()",
+			site_name(site), what, self->name);
 }
 
 bool mem_should_fail(gfp_t flags, const char *what, const char *site)
@@ -106,12 +108,14 @@ void mem_check_live(const void *object, const char *what)
 	if (unlikely(magic == MEM_FREE))
 		sim_fail("%s: double free in thread '%s'", what, sched_current->name);
 	if (unlikely(magic != MEM_LIVE))
-		sim_fail("%s of what was never allocated, or written to before its begin, in thread '%s'",
-			 what, sched_current->name);
+		sim_fail(
+			"%s of what was never allocated, or written to before its begin, in thread '%s'",
+			what, sched_current->name);
 	if (unlikely(header->in_pool))
 		sim_fail("%s of an element that is in its mempool (allocated at %s)", what,
 			 site_name(header->site));
-	if (unlikely(memchr_inv((const char *)object + header->size, MEM_REDZONE_BYTE, MEM_REDZONE)))
+	if (unlikely(
+		    memchr_inv((const char *)object + header->size, MEM_REDZONE_BYTE, MEM_REDZONE)))
 		sim_fail("%s: written to beyond the end of %llu bytes allocated at %s", what,
 			 header->size, site_name(header->site));
 }
@@ -210,10 +214,11 @@ static void free_object(const void *p, bool virtual, const char *what)
 	sched_enter();
 	mem_check_live(p, what);
 	if (unlikely(header->cache))
-		sim_fail("%s of an object of cache '%s' (allocated at %s)", what, header->cache->name,
-			 site_name(header->site));
+		sim_fail("%s of an object of cache '%s' (allocated at %s)", what,
+			 header->cache->name, site_name(header->site));
 	if (unlikely(header->vmalloc && !virtual))
-		sim_fail("%s of memory of kvmalloc() (allocated at %s)", what, site_name(header->site));
+		sim_fail("%s of memory of kvmalloc() (allocated at %s)", what,
+			 site_name(header->site));
 	if (unlikely(header->vmalloc && !in_irq() && in_atomic()))
 		sim_fail("%s of more than a page while atomic (allocated at %s)", what,
 			 site_name(header->site));

@@ -2,9 +2,10 @@
 /*
  * Mempools: a reserve of min_nr elements that only an exhausted allocator touches.
  *
- * As in the kernel the first try never waits; then the reserve is used; then an allocation that may wait sleeps until an
- * element is given back (or 5 seconds have passed, and tries again), and one that may not gets NULL. Stricter: elements in
- * the reserve are poisoned, and a pool is destroyed only when everything was given back.
+ * As in the kernel the first try never waits; then the reserve is used; then an allocation that may
+ * wait sleeps until an element is given back (or 5 seconds have passed, and tries again), and one
+ * that may not gets NULL. Stricter: elements in the reserve are poisoned, and a pool is destroyed
+ * only when everything was given back.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -117,7 +118,9 @@ static void wait_for_element(mempool_t *pool, const char *site)
 	event_add(&self->timer, world.now_ns + RETRY_NS);
 	sched_sleep();
 	event_cancel(&self->timer);
-	/* Woken by the timer it is still queued; whoever wakes it takes it off and leaves no trace. */
+	/*
+	 * Woken by the timer it is still queued; whoever wakes it takes it off and leaves no trace.
+	 */
 	if (waiter.entry.next != LIST_POISON1)
 		list_del(&waiter.entry);
 }
@@ -134,8 +137,8 @@ void *shim_mempool_alloc(mempool_t *pool, gfp_t gfp_mask, const char *site)
 		shim_might_sleep("mempool_alloc()", site);
 	for (tries = 0; !element; tries++) {
 		if (tries > RETRIES_MAX)
-			sim_fail("%s: mempool_alloc() waits for ever in thread '%s'", site_name(site),
-				 sched_current->name);
+			sim_fail("%s: mempool_alloc() waits for ever in thread '%s'",
+				 site_name(site), sched_current->name);
 		if (!mem_should_fail(GFP_NOWAIT, "mempool_alloc()", site))
 			element = new_element(pool, site);
 		sched_enter();

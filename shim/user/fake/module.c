@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Modules: registered before main(), loaded and unloaded on request, counted references, parameters.
+ * Modules: registered before main(), loaded and unloaded on request, counted references,
+ * parameters.
  *
- * The code is always there; what loading does is run init. A parameter has its initial value again in every world.
+ * The code is always there; what loading does is run init. A parameter has its initial value again
+ * in every world.
  */
 #include <errno.h>
 #include <stdarg.h>

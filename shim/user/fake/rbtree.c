@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Red-black trees behind the kernel's API; written anew after the textbook (Cormen et al.), with parent
- * pointers that carry the colour. Invariants: the root is black, a red node has black children, every path from the root
- * down has the same number of black nodes.
+ * Red-black trees behind the kernel's API; written anew after the textbook (Cormen et al.), with
+ * parent pointers that carry the colour. Invariants: the root is black, a red node has black
+ * children, every path from the root down has the same number of black nodes.
  */
 #include "../shim.h"
 
@@ -153,7 +153,10 @@ void rb_erase(struct rb_node *node, struct rb_root *root)
 	bool black;
 
 	if (node->rb_left && node->rb_right) {
-		/* The successor takes the place and the colour of @node, and is missed where it was. */
+		/*
+		 * The successor takes the place and the colour of @node, and is missed where it
+		 * was.
+		 */
 		struct rb_node *next = node->rb_right;
 
 		while (next->rb_left)

@@ -2,11 +2,11 @@
 /*
  * Inside the simulated kernel: what its parts (locks, work, memory, bio, dm, disks) build on.
  *
- * Two backends implement it: sched_fiber.c (fibers on one stack switcher, simulated, deterministic) and
- * sched_threads.c (SHIM_THREADS: real threads, for ThreadSanitizer). The state of every part is protected by one
- * lock, sched_enter()/sched_exit(): nothing with fibers, a real lock with threads. It is taken by the
- * part's entry points, never held while code of core/, stores/ or the harness is called, and released
- * inside sched_sleep().
+ * Two backends implement it: sched_fiber.c (fibers on one stack switcher, simulated, deterministic)
+ * and sched_threads.c (SHIM_THREADS: real threads, for ThreadSanitizer). The state of every part is
+ * protected by one lock, sched_enter()/sched_exit(): nothing with fibers, a real lock with threads.
+ * It is taken by the part's entry points, never held while code of core/, stores/ or the harness is
+ * called, and released inside sched_sleep().
  */
 #ifndef FAKE_SCHED_H
 #define FAKE_SCHED_H
@@ -26,9 +26,10 @@
 /* ---- events: "interrupts" at a simulated time ---- */
 
 /*
- * Embedded in what waits (an I/O, a sleeping thread); adding costs no allocation. Events that are due at the
- * same time run in the order of event_add(); under other strategies than fifo the chooser picks among all that are
- * due. So a disk that completes in any order just adds its completions at one time.
+ * Embedded in what waits (an I/O, a sleeping thread); adding costs no allocation. Events that are
+ * due at the same time run in the order of event_add(); under other strategies than fifo the
+ * chooser picks among all that are due. So a disk that completes in any order just adds its
+ * completions at one time.
  */
 struct sim_event {
 	u64 when_ns;
@@ -81,7 +82,7 @@ struct sim_thread {
 	bool is_irq;		/* the context of events */
 	bool is_harness;	/* sim_run() waits for it */
 	bool is_idle_worker;	/* waits for work: no reason to call it stuck */
-	bool mem_reclaim;	/* worker of a WQ_MEM_RECLAIM queue: may not wait for I/O to get memory */
+	bool mem_reclaim;	/* worker of a WQ_MEM_RECLAIM queue: no I/O to get memory */
 	bool irqs_off;
 	u32 spin_depth;
 	u32 noio_depth;
@@ -128,9 +129,9 @@ static inline bool in_atomic(void)
 struct sim_thread *sched_thread_create(const char *name, void (*fn)(void *arg), void *arg);
 
 /*
- * Sleeping: in one sched_enter() section set sched_current->state to SCHED_WAITING and its wait, make
- * sure that someone will find the thread, then sched_sleep(). sched_wake() is without effect on a thread that is
- * not waiting, so that a wake-up between the two is not lost.
+ * Sleeping: in one sched_enter() section set sched_current->state to SCHED_WAITING and its wait,
+ * make sure that someone will find the thread, then sched_sleep(). sched_wake() is without effect
+ * on a thread that is not waiting, so that a wake-up between the two is not lost.
  */
 void sched_sleep(void);
 bool sched_wake(struct sim_thread *thread); /* in a sched_enter() section */
@@ -140,14 +141,17 @@ struct sched_waiter {
 	struct sim_thread *thread;
 };
 
-/* Sleep on a list until someone calls sched_wake_first() or _all() on it. In a sched_enter() section. */
+/*
+ * Sleep on a list until someone calls sched_wake_first() or _all() on it. In a sched_enter()
+ * section.
+ */
 void sched_wait_on(struct list_head *waiters, const struct sched_wait *wait);
 bool sched_wake_first(struct list_head *waiters);
 void sched_wake_all(struct list_head *waiters);
 
 /*
- * A place where another thread or an interrupt may come first; without effect under fifo and where the caller is atomic.
- * Outside of sched_enter() sections.
+ * A place where another thread or an interrupt may come first; without effect under fifo and where
+ * the caller is atomic. Outside of sched_enter() sections.
  */
 #ifdef SHIM_THREADS
 static inline void sched_preempt(void)
@@ -163,7 +167,10 @@ static inline void sched_preempt(void)
 }
 #endif
 
-/* Order between threads, told to ThreadSanitizer: what happened before release is seen after acquire. */
+/*
+ * Order between threads, told to ThreadSanitizer: what happened before release is seen after
+ * acquire.
+ */
 #ifdef SHIM_TSAN
 void __tsan_acquire(void *addr);
 void __tsan_release(void *addr);
@@ -191,33 +198,47 @@ struct world {
 };
 extern struct world world;
 
-/* A part of the simulated kernel with state: registered by a constructor, started and stopped with the world. */
+/*
+ * A part of the simulated kernel with state: registered by a constructor, started and stopped with
+ * the world.
+ */
 struct world_part {
 	const char *name;
 	void (*start)(void);	/* NULL: nothing to do */
-	void (*check)(void);	/* at sim_stop() of a good world: sim_fail() if something was left behind */
+	void (*check)(void);	/* at sim_stop() of a good world: finding if something is left */
 	void (*discard)(void);	/* free all state, silently; also after a failure */
 	struct world_part *next;
 };
 void world_part_register(struct world_part *part);
 
-/* As sim_choose(), where the alternatives are not alike: 0 with a probability of @bias in @bias + 1. */
+/*
+ * As sim_choose(), where the alternatives are not alike: 0 with a probability of @bias in @bias +
+ * 1.
+ */
 u32 choose_biased(u32 n, const char *what, u32 bias);
 
-/* True with that probability: by the chooser, or under fifo, which chooses nothing, drawn from the seed. */
+/*
+ * True with that probability: by the chooser, or under fifo, which chooses nothing, drawn from the
+ * seed.
+ */
 bool choose_rare(unsigned int per_million, const char *what);
 
 /*
- * Each allocation made for core/ or stores/ by other means than kmalloc() (clients, workqueues, ...): true if it is to
- * fail. Checks that @flags are allowed here. @what is for the report.
+ * Each allocation made for core/ or stores/ by other means than kmalloc() (clients, workqueues,
+ * ...): true if it is to fail. Checks that @flags are allowed here. @what is for the report.
  */
 bool mem_should_fail(gfp_t flags, const char *what, const char *site);
 
-/* Finding if an object that is freed holds something that others still point to (pending work, held lock). */
+/*
+ * Finding if an object that is freed holds something that others still point to (pending work, held
+ * lock).
+ */
 void work_check_free(const void *start, size_t size, const char *site);
 void lock_check_free(const void *start, size_t size, const char *site);
 
-/* Modules by name, for the dm registry: "is anything of it still running" is judged by references. */
+/*
+ * Modules by name, for the dm registry: "is anything of it still running" is judged by references.
+ */
 int module_references(const char *name);
 
 #endif /* FAKE_SCHED_H */

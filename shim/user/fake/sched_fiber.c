@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The scheduler on fibers: one OS thread, one stack for each simulated thread, switched by Boost.Context.
+ * The scheduler on fibers: one OS thread, one stack for each simulated thread, switched by
+ * Boost.Context.
  *
- * A thread that sleeps picks the next one itself and jumps straight to it. Due events ("interrupts") run first,
- * on the stack of whoever is about to sleep, with sched_current set to the interrupt's pseudo-thread. Under
- * fifo nothing is chosen: all events that are due, then the first of the run queue. Otherwise
- * every due event and every runnable thread is an alternative, and so is the passing of time; and
- * sched_preempt() makes a running thread stop at each operation on a lock, a wait queue or a work.
+ * A thread that sleeps picks the next one itself and jumps straight to it. Due events
+ * ("interrupts") run first, on the stack of whoever is about to sleep, with sched_current set to
+ * the interrupt's pseudo-thread. Under fifo nothing is chosen: all events that are due, then the
+ * first of the run queue. Otherwise every due event and every runnable thread is an alternative,
+ * and so is the passing of time; and sched_preempt() makes a running thread stop at each operation
+ * on a lock, a wait queue or a work.
  *
- * main() is a thread like the others ("main"): it may sleep, and then runs the rest. Failures are always
- * reported on its stack, so that the callback may longjmp() out of the simulation.
+ * main() is a thread like the others ("main"): it may sleep, and then runs the rest. Failures are
+ * always reported on its stack, so that the callback may longjmp() out of the simulation.
  */
 #ifndef SHIM_THREADS
 
@@ -43,8 +45,8 @@ fcontext_t make_fcontext(void *stack_top, size_t size, void (*fn)(transfer_t));
 #define STACKS_KEPT 256
 
 struct sched_stack {
-	fcontext_t context;	/* while it does not run */
-	void *bottom;		/* lowest usable address; the guard is below */
+	fcontext_t context; /* while it does not run */
+	void *bottom; /* lowest usable address; the guard is below */
 	size_t size;
 	void *asan_fake_stack;
 	struct sched_stack *next;
@@ -183,7 +185,10 @@ static struct sim_thread *take_thread(u32 index)
 	return thread;
 }
 
-/* Nothing to choose: interrupts that are due now, but not those that they cause, then the first thread. */
+/*
+ * Nothing to choose: interrupts that are due now, but not those that they cause, then the first
+ * thread.
+ */
 static struct sim_thread *pick_fifo(void)
 {
 	for (;;) {
@@ -315,7 +320,8 @@ void sched_thread_begin(struct sim_thread *thread)
 	ASAN_UNPOISON_MEMORY_REGION(stack->bottom, stack->size);
 	stack->asan_fake_stack = NULL;
 #endif
-	stack->context = make_fcontext((char *)stack->bottom + stack->size, stack->size, thread_main);
+	stack->context =
+		make_fcontext((char *)stack->bottom + stack->size, stack->size, thread_main);
 	thread->stack = stack;
 	make_runnable(thread);
 }

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The scheduler on real threads (SHIM_THREADS), so that ThreadSanitizer can watch core/ and stores/. Not deterministic.
+ * The scheduler on real threads (SHIM_THREADS), so that ThreadSanitizer can watch core/ and
+ * stores/. Not deterministic.
  *
  * One lock protects the whole simulated kernel. It is made of a futex, and what happens under it is
- * hidden from ThreadSanitizer, which would otherwise take any two uses of the simulated kernel as ordered, and see no race
- * behind them. The order that the kernel's primitives do give is told with sched_hb_release() and
- * sched_hb_acquire(). In a build with -fsanitize=thread this directory itself is compiled without.
+ * hidden from ThreadSanitizer, which would otherwise take any two uses of the simulated kernel as
+ * ordered, and see no race behind them. The order that the kernel's primitives do give is told with
+ * sched_hb_release() and sched_hb_acquire(). In a build with -fsanitize=thread this directory
+ * itself is compiled without.
  *
- * Events run in a thread of their own. Simulated time advances when every other thread sleeps; when there is
- * no event either, that is a deadlock here as with fibers. A failure is reported by the thread that found it; the
- * callback must end the process.
+ * Events run in a thread of their own. Simulated time advances when every other thread sleeps; when
+ * there is no event either, that is a deadlock here as with fibers. A failure is reported by the
+ * thread that found it; the callback must end the process.
  */
 #ifdef SHIM_THREADS
 
@@ -30,7 +32,7 @@
 struct sched_stack {
 	struct list_head entry; /* of all */
 	struct sim_thread *thread;
-	u32 futex;		/* counts wake-ups */
+	u32 futex; /* counts wake-ups */
 	bool asleep;
 };
 
@@ -42,7 +44,7 @@ static pthread_t irq_pthread;
 static struct {
 	u32 lock; /* 0 free, 1 taken, 2 taken and waited for */
 	struct list_head stacks;
-	u32 nr_active;	/* neither asleep nor ended; without the interrupt's */
+	u32 nr_active; /* neither asleep nor ended; without the interrupt's */
 	u32 nr_threads; /* that exist; without main and the interrupt's */
 	u32 irq_futex;
 	u32 ended_futex;

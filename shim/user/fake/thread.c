@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Simulated threads: creation, joining, sleeping on lists, the end of the run and the report of a deadlock.
+ * Simulated threads: creation, joining, sleeping on lists, the end of the run and the report of a
+ * deadlock.
  *
  * A thread's memory stays until the world ends, so that it can be joined and named at any time.
  */
@@ -17,8 +18,8 @@ struct sim_thread sched_main_thread = { .name = "main" };
 static struct {
 	struct list_head all;
 	struct list_head settling; /* struct sched_waiter */
-	u32 nr_harness;		   /* not ended */
-	struct sim_thread *free;   /* linked by arg */
+	u32 nr_harness; /* not ended */
+	struct sim_thread *free; /* linked by arg */
 } threads = {
 	.all = LIST_HEAD_INIT(threads.all),
 	.settling = LIST_HEAD_INIT(threads.settling),
@@ -79,8 +80,9 @@ void thread_ended(struct sim_thread *thread)
 	sched_hb_release(thread);
 	sched_hb_release(&threads);
 	sched_wake_all(&thread->joiners);
-	if (thread->is_harness && !--threads.nr_harness && sched_main_thread.state == SCHED_WAITING &&
-	    sched_main_thread.wait.lock == NULL && !strcmp(sched_main_thread.wait.what, "sim_run()"))
+	if (thread->is_harness && !--threads.nr_harness &&
+	    sched_main_thread.state == SCHED_WAITING && sched_main_thread.wait.lock == NULL &&
+	    !strcmp(sched_main_thread.wait.what, "sim_run()"))
 		sched_wake(&sched_main_thread);
 }
 
@@ -202,7 +204,8 @@ static void __attribute__((noreturn)) report_deadlock(void)
 	list_for_each_entry(thread, &threads.all, all)
 		if (thread->state == SCHED_WAITING && !thread->is_idle_worker)
 			length += describe_wait(thread, line + length, sizeof(line) - length);
-	if (sched_main_thread.state == SCHED_WAITING && strcmp(sched_main_thread.wait.what, "sim_run()"))
+	if (sched_main_thread.state == SCHED_WAITING &&
+	    strcmp(sched_main_thread.wait.what, "sim_run()"))
 		describe_wait(&sched_main_thread, line + length, sizeof(line) - length);
 	sim_fail("deadlock%s", line);
 }

@@ -12,7 +12,10 @@ void threads_finish(void);
 void threads_discard(void);
 /* The thread's function has returned, on its own stack. */
 void thread_ended(struct sim_thread *thread);
-/* Nothing can run and nothing will happen: wakes who waited for that (sim_settle()), or is a deadlock. */
+/*
+ * Nothing can run and nothing will happen: wakes who waited for that (sim_settle()), or is a
+ * deadlock.
+ */
 void threads_idle(void);
 /* A finding that names the locks held, if any. */
 void thread_check_locks(const struct sim_thread *thread, const char *when);

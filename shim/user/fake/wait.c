@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Wait queues and completions, with the kernel's protocol: queue, say that we wait, test, sleep. A wake-up between
- * test and sleep makes the sleep return at once.
+ * Wait queues and completions, with the kernel's protocol: queue, say that we wait, test, sleep. A
+ * wake-up between test and sleep makes the sleep return at once.
  */
 #include "sched.h"
 
@@ -40,8 +40,8 @@ void shim_wait_prepare(wait_queue_head_t *wq, struct wait_queue_entry *entry)
 	sched_exit();
 }
 
-void shim_wait_schedule(wait_queue_head_t *wq, struct wait_queue_entry *entry, const char *condition,
-			const char *site)
+void shim_wait_schedule(wait_queue_head_t *wq, struct wait_queue_entry *entry,
+			const char *condition, const char *site)
 {
 	struct sim_thread *self = entry->thread;
 
@@ -145,7 +145,9 @@ void complete_all(struct completion *c)
 
 void shim_wait_for_completion(struct completion *c, const char *site)
 {
-	struct sched_wait wait = { .what = "wait_for_completion", .name = c->wait.name, .site = site };
+	struct sched_wait wait = { .what = "wait_for_completion",
+				   .name = c->wait.name,
+				   .site = site };
 
 	shim_might_sleep("wait_for_completion()", site);
 	sched_preempt();

@@ -2,10 +2,10 @@
 /*
  * Workqueues.
  *
- * Each queue has its own workers, made when there is work and none is idle, up to max_active. A work that is
- * running may be queued again, and then runs again on the same worker: never on two at a time. A
- * worker keeps no pointer into the work it runs (the function may free it); flushers compare
- * addresses only, so an instance is known by (address, number of its queue_work()).
+ * Each queue has its own workers, made when there is work and none is idle, up to max_active. A
+ * work that is running may be queued again, and then runs again on the same worker: never on two at
+ * a time. A worker keeps no pointer into the work it runs (the function may free it); flushers
+ * compare addresses only, so an instance is known by (address, number of its queue_work()).
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -24,7 +24,7 @@ struct worker {
 	struct workqueue_struct *wq;
 	struct sim_thread *thread;
 	const struct work_struct *running; /* an address, nothing more */
-	const char *module;		   /* of the running work */
+	const char *module; /* of the running work */
 	u64 sequence;
 };
 
@@ -32,7 +32,7 @@ struct workqueue_struct {
 	struct list_head all;
 	struct list_head pending; /* work_struct.entry */
 	struct list_head workers;
-	struct list_head idle;	  /* struct sched_waiter of workers */
+	struct list_head idle; /* struct sched_waiter of workers */
 	struct list_head waiters; /* flushers; looked at whenever an instance has ended */
 	u32 max_active, nr_workers;
 	bool mem_reclaim, draining, dying;
@@ -91,10 +91,11 @@ static void run_work(struct worker *worker, struct work_struct *item)
 	func(item);
 
 	sched_enter();
-	if (self->state != SCHED_RUNNING || self->spin_depth || self->irqs_off || self->noio_depth ||
-	    self->nr_held != 1)
-		sim_fail("work '%s' ends with a lock held, interrupts off or in a memalloc_noio section",
-			 name);
+	if (self->state != SCHED_RUNNING || self->spin_depth || self->irqs_off ||
+	    self->noio_depth || self->nr_held != 1)
+		sim_fail(
+			"work '%s' ends with a lock held, interrupts off or in a memalloc_noio section",
+			name);
 	lockdep_release(NULL, class);
 	self->is_idle_worker = true;
 	worker->running = NULL;
@@ -213,7 +214,8 @@ bool work_pending(const struct work_struct *item)
 /* ---- waiting for work ---- */
 
 /* Is an instance of @item up to @sequence queued or running? (@item NULL: of any) */
-static bool unfinished(const struct workqueue_struct *wq, const struct work_struct *item, u64 sequence)
+static bool unfinished(const struct workqueue_struct *wq, const struct work_struct *item,
+		       u64 sequence)
 {
 	const struct work_struct *pending;
 	const struct worker *worker;
@@ -278,7 +280,10 @@ bool shim_cancel_work_sync(struct work_struct *item, const char *site)
 		sched_wake_all(&item->wq->waiters);
 	}
 	if (item->wq) {
-		/* Pending until the running instance has ended, so that it cannot queue itself again. */
+		/*
+		 * Pending until the running instance has ended, so that it cannot queue itself
+		 * again.
+		 */
 		item->pending = true;
 		wait_finished(item->wq, item, U64_MAX, &wait);
 		item->pending = false;
@@ -323,7 +328,10 @@ struct workqueue_struct *shim_alloc_workqueue(const char *site, const char *fmt,
 	va_end(args);
 	sched_enter();
 	list_add_tail(&wq->all, &work.all);
-	/* A queue for reclaim has its worker from the start: there may be no memory to make one later. */
+	/*
+	 * A queue for reclaim has its worker from the start: there may be no memory to make one
+	 * later.
+	 */
 	if (wq->mem_reclaim)
 		new_worker(wq);
 	sched_exit();
@@ -332,7 +340,9 @@ struct workqueue_struct *shim_alloc_workqueue(const char *site, const char *fmt,
 
 void destroy_workqueue(struct workqueue_struct *wq)
 {
-	struct sched_wait wait = { .what = "destroy_workqueue()", .name = wq->name, .site = wq->site };
+	struct sched_wait wait = { .what = "destroy_workqueue()",
+				   .name = wq->name,
+				   .site = wq->site };
 	u32 rounds = 0;
 
 	shim_might_sleep("destroy_workqueue()", wq->site);
@@ -376,8 +386,8 @@ void work_check_module(const char *module)
 	list_for_each_entry(wq, &work.all, all) {
 		list_for_each_entry(item, &wq->pending, entry)
 			if (item->module && !strcmp(item->module, module))
-				sim_fail("module '%s' unloaded while its work '%s' is pending", module,
-					 item->name);
+				sim_fail("module '%s' unloaded while its work '%s' is pending",
+					 module, item->name);
 		list_for_each_entry(worker, &wq->workers, entry)
 			if (worker->running && worker->module && !strcmp(worker->module, module))
 				sim_fail("module '%s' unloaded while its work runs on '%s'", module,

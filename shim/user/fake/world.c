@@ -2,12 +2,13 @@
 /*
  * The world: its options, its one source of choices, its log, its end.
  *
- * Every decision that is not determined by the code under test goes through sim_choose(). Under fifo there are no
- * choices, the answer is always 0 and nothing is recorded, which is what makes replay fast. Otherwise the
- * answer comes from a replaceable function, the recorded list or the seed, and is recorded.
+ * Every decision that is not determined by the code under test goes through sim_choose(). Under
+ * fifo there are no choices, the answer is always 0 and nothing is recorded, which is what makes
+ * replay fast. Otherwise the answer comes from a replaceable function, the recorded list or the
+ * seed, and is recorded.
  *
- * A failed world is never taken further: sim_fail() reports once, on the main stack (sched_fail()), and the next
- * sim_start() or sim_stop() throws away whatever is left.
+ * A failed world is never taken further: sim_fail() reports once, on the main stack (sched_fail()),
+ * and the next sim_start() or sim_stop() throws away whatever is left.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -78,7 +79,8 @@ u32 choose_biased(u32 n, const char *what, u32 bias)
 		choice = state.chooser(state.chooser_context, n, what);
 	} else if (world.options.strategy == SIM_RECORDED) {
 		choice = state.nr_choices < world.options.nr_recorded ?
-				 world.options.recorded[state.nr_choices] : 0;
+				 world.options.recorded[state.nr_choices] :
+				 0;
 	} else if (bias) {
 		u32 draw = random_below((n - 1) * (bias + 1));
 
@@ -106,7 +108,8 @@ bool choose_rare(unsigned int per_million, const char *what)
 	if (!per_million)
 		return false;
 	if (!world.fifo)
-		return choose_biased(2, what, per_million >= 1000000 ? 0 : 1000000 / per_million - 1);
+		return choose_biased(2, what,
+				     per_million >= 1000000 ? 0 : 1000000 / per_million - 1);
 	sched_enter();
 	hit = random_below(1000000) < per_million;
 	sched_exit();

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * How world.c starts and ends the parts that are always there. *_finish() lets what still runs come to an end, *_check_leaks()
- * is a finding where something was left behind, *_discard() throws everything away without a word.
+ * How world.c starts and ends the parts that are always there. *_finish() lets what still runs come
+ * to an end, *_check_leaks() is a finding where something was left behind, *_discard() throws
+ * everything away without a word.
  */
 #ifndef FAKE_WORLD_H
 #define FAKE_WORLD_H
