@@ -147,7 +147,10 @@ void torture_suspend_resume(struct torture *t)
 		torture_found(t, "a snapshot was created of one that does not exist");
 	if (fork && !torture_has_id(&st, id) && !torture_excused(t, errors))
 		torture_found(t, "suspended, and the prepared snapshot was not created");
-	torture_fork_end(t, fork, torture_has_id(&st, id));
+	if (fork && st.error && !t->undecided)
+		t->undecided = fork; /* it may have become durable */
+	else
+		torture_fork_end(t, fork, torture_has_id(&st, id));
 	if (!st.error)
 		torture_compare_ids(t, &st, "suspended");
 	meanwhile(t);
