@@ -249,6 +249,8 @@ struct live_snapshot {
 
 static_assert(sizeof(struct live_snapshot) <= 64);
 
+#define SNAPSHOTS_SPARE 8u
+
 /* What query and find have found, for add_next_remap() and make_chunk_writeable(). */
 struct query {
 	bool valid; /* add_next_remap() may follow */
@@ -289,7 +291,8 @@ struct dm_exception_store {
 	struct kmem_cache *snapshot_cache;
 	struct change *spare_changes[CHANGES_SPARE];
 	unsigned int nr_spare_changes;
-	struct live_snapshot *spare_snapshot;
+	struct live_snapshot *spare_snapshots[SNAPSHOTS_SPARE];
+	unsigned int nr_spare_snapshots;
 	struct layer_tree layers[LAYERS];
 	struct layer_tree merged; /* the last checkpoint's, being freed in slices */
 	struct rb_root snapshots;

@@ -79,17 +79,21 @@ int snapshot_reserve(struct dm_exception_store *store)
 {
 	gfp_t gfp = store->cache.sync ? GFP_KERNEL : GFP_NOWAIT | __GFP_NOWARN;
 
-	if (!store->spare_snapshot)
-		store->spare_snapshot = kmem_cache_zalloc(store->snapshot_cache, gfp);
-	return store->spare_snapshot ? 0 : -ENOMEM;
+	while (store->nr_spare_snapshots < SNAPSHOTS_SPARE) {
+		struct live_snapshot *snapshot = kmem_cache_zalloc(store->snapshot_cache, gfp);
+
+		if (!snapshot)
+			break;
+		store->spare_snapshots[store->nr_spare_snapshots++] = snapshot;
+	}
+	return store->nr_spare_snapshots ? 0 : -ENOMEM;
 }
 
 void snapshot_insert(struct dm_exception_store *store, snapid_t id, u32 next_sub)
 {
 	struct rb_node **link = &store->snapshots.rb_node, *parent = NULL;
-	struct live_snapshot *snapshot = store->spare_snapshot;
+	struct live_snapshot *snapshot = store->spare_snapshots[--store->nr_spare_snapshots];
 
-	store->spare_snapshot = NULL;
 	snapshot->id = id;
 	snapshot->next_sub = next_sub;
 	snapshot->deleting = false;
@@ -127,8 +131,9 @@ void snapshots_exit(struct dm_exception_store *store)
 		rb_erase(node, &store->snapshots);
 		kmem_cache_free(store->snapshot_cache, to_snapshot(node));
 	}
-	if (store->spare_snapshot)
-		kmem_cache_free(store->snapshot_cache, store->spare_snapshot);
+	while (store->nr_spare_snapshots)
+		kmem_cache_free(store->snapshot_cache,
+				store->spare_snapshots[--store->nr_spare_snapshots]);
 	kmem_cache_destroy(store->snapshot_cache);
 }
 

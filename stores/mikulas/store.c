@@ -238,6 +238,11 @@ static int load(struct dm_exception_store *store, struct dm_arg_set *as, char **
 		r = allocate_buffers(store);
 	if (!r)
 		r = merge_init(store);
+	/* The spares, while allocations may wait. */
+	if (!r)
+		r = changes_reserve(store, CHANGES_SPARE);
+	if (!r)
+		r = snapshot_reserve(store);
 	if (!r)
 		r = load_content(store, error);
 	if (r)
