@@ -101,10 +101,12 @@ static void job_main(void *arg)
 {
 	struct script_job *job = arg;
 
-	if (job->command->verb->run == script_parallel && !strcmp(job->command->verb->name, "{"))
+	if (!strcmp(job->command->verb->name, "{")) {
+		job->thread->depth++;
 		run_list(job->thread, job->command->block);
-	else
+	} else {
 		job->command->verb->run(job->thread, job->command);
+	}
 	job->done = true;
 }
 
