@@ -247,7 +247,8 @@ int mikulas_create_snapshot(struct dm_exception_store *store, snapid_t id)
 	if (r)
 		return r;
 	if (state->nr_exceptions + state->nr_snapshots >= store->super.max_entries)
-		return state->reclaim ? -EAGAIN : -ENOSPC;
+		/* Reclaim needs its deletions durable, which a group that is kept open is not. */
+		return state->reclaim && !dm_multisnap_groups_held(store->dm) ? -EAGAIN : -ENOSPC;
 	r = group_begin(store, 1, 2);
 	if (!r)
 		r = snapshot_reserve(store);
