@@ -30,6 +30,9 @@ struct script_line {
 /* NULL and a message (file:line) in @error on failure. An empty file gives one line without words. */
 struct script_line *script_lex(const char *file, const char *text, char *error, size_t size);
 
+/* What a script is made of lives as long as the program; held here, it is no leak. Returns @p; NULL aborts. */
+void *script_keep(void *p);
+
 /* ---- commands ---- */
 
 struct script_command;
@@ -147,6 +150,7 @@ void script_wait(struct script_thread *t, const struct script_command *c);
 void script_pending(struct script_thread *t, const struct script_command *c);
 void script_crash(struct script_thread *t, const struct script_command *c);
 void script_reload(struct script_thread *t, const struct script_command *c);
+void script_check(struct script_thread *t, const struct script_command *c);
 
 /* Closes what `open` left open, at the end. */
 void script_close_all(void);

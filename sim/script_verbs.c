@@ -454,6 +454,15 @@ static int parse_start(struct script_command *c)
 	return 0;
 }
 
+static int parse_check(struct script_command *c)
+{
+	if (!script_take_name(c, "disk", &c->args.name))
+		return -1;
+	if (script_flag(c, "damaged"))
+		c->args.value = 1;
+	return script_end(c) ? 0 : -1;
+}
+
 static const struct script_verb verbs[] = {
 	{ "disk", "disk NAME SIZE [model=ram|ssd|hdd] [block=512|4096] [file=PATH]", parse_disk,
 	  script_disk },
@@ -486,6 +495,7 @@ static const struct script_verb verbs[] = {
 	{ "crash", "crash", parse_nothing, script_crash },
 	{ "reload", "reload", parse_nothing, script_reload },
 	{ "stat", "stat DISK", parse_name_only, script_stat },
+	{ "check", "check DISK [damaged]", parse_check, script_check },
 	{ "save", "save DISK FILE", parse_save, script_save },
 };
 

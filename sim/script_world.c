@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "check.h"
 #include "script.h"
 
 /* A hold by its label, an opened device by its name. */
@@ -98,6 +99,28 @@ void script_stat(struct script_thread *t, const struct script_command *c)
 	script_print(t, "flushes %llu discards %llu write-zeroes %llu errors %llu",
 		     (unsigned long long)n->flushes, (unsigned long long)n->discards,
 		     (unsigned long long)n->write_zeroes, (unsigned long long)n->errors);
+}
+
+/* The offline check of a store, as it would find it if the power went now. */
+void script_check(struct script_thread *t, const struct script_command *c)
+{
+	char *text = NULL, *line, *rest;
+	enum check_result result;
+	size_t size;
+	FILE *out;
+
+	if (!the_disk(t, c))
+		return;
+	out = open_memstream(&text, &size);
+	if (!out)
+		abort();
+	result = check_disk(c->args.name, out);
+	fclose(out);
+	for (line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
+		script_print(t, "%s", line);
+	free(text);
+	if (result != (c->args.value ? CHECK_DAMAGED : CHECK_CLEAN))
+		script_failed(t, c, "%s is not as expected: %s", c->args.name, c->text);
 }
 
 /* ---- faults ---- */

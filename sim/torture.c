@@ -34,6 +34,7 @@ const char *const torture_count_names[TC_NR] = {
 	[TC_REPAIR] = "repair",
 	[TC_REFUSED] = "refused",
 	[TC_VERIFY] = "verify",
+	[TC_CHECK] = "check",
 	[TC_FAULT] = "fault",
 	[TC_ENOSPC] = "enospc",
 	[TC_GIVEN_UP] = "given-up",
@@ -254,6 +255,9 @@ static void final_checks(struct torture *t)
 		torture_reload(t);
 	torture_settle(t);
 	torture_suspend_resume(t);
+	torture_settle(t);
+	torture_get_status(t, &st);
+	torture_check(t, "settled", &st);
 	verify_all(t);
 	torture_delete_all(t);
 	torture_settle(t);
@@ -264,6 +268,7 @@ static void final_checks(struct torture *t)
 		torture_found(t, "at the end: %llu sectors allocated, %llu metadata, and no snapshot",
 			      (unsigned long long)st.allocated, (unsigned long long)st.metadata);
 	torture_remove_origin(t);
+	torture_check(t, "at the end", NULL);
 	hash_disk(t, t->origin);
 	hash_disk(t, t->store);
 }

@@ -12,6 +12,8 @@
  *   torture_io.c     batches of bios, and what their results may be
  *   torture_admin.c  status, messages, suspend, snapshot devices
  *   torture_load.c   load, remove, reload, repair of the origin target
+ *   torture_status.c the status line, read back; snapids
+ *   torture_check.c  the offline check
  *   cmd_torture.c    options, many seeds, processes
  */
 #ifndef SIM_TORTURE_H
@@ -49,6 +51,7 @@ enum torture_count {
 	TC_REPAIR,	/* reloads after an error */
 	TC_REFUSED,	/* admin operations that must be refused, and were */
 	TC_VERIFY,	/* whole devices read back */
+	TC_CHECK,	/* offline checks of the store */
 	TC_FAULT,	/* faults armed */
 	TC_ENOSPC,	/* stores that filled */
 	TC_GIVEN_UP,	/* snapshots given up */
@@ -165,6 +168,13 @@ void torture_settle(struct torture *t);
 /* The snapshot is gone: the oracle forgets it, and its devices must fail. */
 void torture_forget(struct torture *t, snapid_t id);
 void torture_disarm(struct torture *t);
+
+/* torture_check.c: I5, as the offline check of mikulas sees it */
+/*
+ * The store as it would be found if the power went now: clean. @st: of a settled store at rest, whose
+ * numbers must agree; or NULL.
+ */
+void torture_check(struct torture *t, const char *when, const struct torture_status *st);
 
 /* torture_status.c */
 int torture_print_id(char *buf, size_t size, snapid_t id);

@@ -500,5 +500,7 @@ void torture_admin(struct torture *t)
 		toggle_faults(t);
 	} else if (p < 94) {
 		torture_reload(t);
+	} else if (p < 98) {
+		torture_check(t, "while in use", NULL);
 	}
 }

@@ -296,6 +296,7 @@ void torture_reload(struct torture *t)
 	if (t->known_error)
 		torture_disarm(t);
 	torture_remove_origin(t);
+	torture_check(t, "removed", NULL);
 	error = t->known_error;
 	if (!persistent(t)) {
 		forget_all(t);
