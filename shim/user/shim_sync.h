@@ -22,12 +22,12 @@ struct lock_class_key {
 struct shim_lock {
 	const char *name;
 	struct lock_class_key *key;	/* NULL: never initialised */
-	struct sim_thread *owner;
+	struct sim_thread *owner;	/* NULL: not locked */
 	const char *site;		/* that took it */
-	struct list_head waiters;	/* struct sched_waiter; valid if world is the current one */
-	u32 world;			/* the state is of this world */
+	u32 world;			/* what follows, and the owner, is of this world */
+	u32 class;
+	struct list_head waiters;
 	bool spin;
-	bool locked;
 	struct lock_class_key own_key;	/* of those that are initialised statically */
 };
 

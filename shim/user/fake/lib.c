@@ -183,6 +183,14 @@ static void sort_swap(void *a, void *b, size_t size, swap_func_t swap_func)
 		swap_func(a, b, (int)size);
 		return;
 	}
+	for (; size >= sizeof(u64); x += sizeof(u64), y += sizeof(u64), size -= sizeof(u64)) {
+		u64 t, u;
+
+		memcpy(&t, x, sizeof(t));
+		memcpy(&u, y, sizeof(u));
+		memcpy(x, &u, sizeof(u));
+		memcpy(y, &t, sizeof(t));
+	}
 	while (size--) {
 		u8 t = x[size];
 

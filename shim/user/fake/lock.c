@@ -22,16 +22,10 @@ struct lock_waiter {
 
 void shim_lock_init(struct shim_lock *lock, const char *name, struct lock_class_key *key, bool spin)
 {
-	*lock = (struct shim_lock){
-		.name = name,
-		.key = key,
-		.spin = spin,
-		.world = world.number,
-	};
-	INIT_LIST_HEAD(&lock->waiters);
+	*lock = (struct shim_lock){ .name = name, .key = key, .spin = spin };
 }
 
-/* A lock met for the first time in this world: static, or a finding. */
+/* A lock met for the first time in this world. */
 static noinline void lock_adopt(struct shim_lock *lock, const char *site)
 {
 	if (lock->world == FREED_PATTERN || lock->world == FRESH_PATTERN || !lock->key)
@@ -40,7 +34,7 @@ static noinline void lock_adopt(struct shim_lock *lock, const char *site)
 	if (!world.active)
 		sim_fail("lock '%s' used outside of a world", lock->name);
 	lock->owner = NULL;
-	lock->locked = false;
+	lock->class = lockdep_class(lock->key, lock->name);
 	lock->world = world.number;
 	INIT_LIST_HEAD(&lock->waiters);
 }
@@ -49,15 +43,14 @@ static inline u32 lock_class_of(struct shim_lock *lock, const char *site)
 {
 	if (unlikely(lock->world != world.number))
 		lock_adopt(lock, site);
-	return lockdep_class(lock->key, lock->name);
+	return lock->class;
 }
 
 static inline void take(struct shim_lock *lock, u32 class, const char *site)
 {
-	lock->locked = true;
 	lock->owner = sched_current;
 	lock->site = site;
-	lockdep_hold(lock, class, site);
+	lockdep_hold(lock, class);
 	sched_hb_acquire(lock);
 }
 
@@ -67,7 +60,7 @@ static noinline void wait_for_lock(struct shim_lock *lock, const char *site)
 	struct sim_thread *self = sched_current;
 
 	INIT_LIST_HEAD(&waiter.entry);
-	while (lock->locked && !waiter.owns) {
+	while (lock->owner && !waiter.owns) {
 		/* Still queued: a wake-up for the condition of the wait_event() that we are in. */
 		if (list_empty(&waiter.entry) && waiter.lost)
 			list_add(&waiter.entry, &lock->waiters);
@@ -103,30 +96,35 @@ static noinline void pass_on(struct shim_lock *lock)
 	}
 	list_del_init(&waiter->entry);
 	if (waiter->lost) {
-		lock->locked = true;
 		lock->owner = waiter->thread;
 		waiter->owns = true;
 	}
 	sched_wake(waiter->thread);
 }
 
+static noinline void already_held(const struct shim_lock *lock, const char *site)
+{
+	sim_fail("%s '%s' locked at %s by '%s', which holds it already (%s)",
+		 lock->spin ? "spinlock" : "mutex", lock->name, site_name(site),
+		 sched_current->name, site_name(lock->site));
+}
+
 static noinline void bad_unlock(const struct shim_lock *lock, const char *site)
 {
 	sim_fail("%s '%s' unlocked at %s by '%s', %s%s", lock->spin ? "spinlock" : "mutex",
 		 lock->name, site_name(site), sched_current->name,
-		 lock->locked ? "but held by " : "but not locked",
-		 lock->locked ? lock->owner->name : "");
+		 lock->owner ? "but held by " : "but not locked",
+		 lock->owner ? lock->owner->name : "");
 }
 
 static inline void drop(struct shim_lock *lock, const char *site)
 {
 	if (unlikely(lock->world != world.number))
 		lock_adopt(lock, site);
-	if (unlikely(!lock->locked || lock->owner != sched_current))
+	if (unlikely(lock->owner != sched_current))
 		bad_unlock(lock, site);
-	lockdep_release(lock, lockdep_class(lock->key, lock->name));
+	lockdep_release(lock, lock->class);
 	sched_hb_release(lock);
-	lock->locked = false;
 	lock->owner = NULL;
 	if (unlikely(!list_empty(&lock->waiters)))
 		pass_on(lock);
@@ -144,10 +142,9 @@ void shim_mutex_lock(struct mutex *lock, const char *site)
 	sched_enter();
 	class = lock_class_of(dep, site);
 	if (unlikely(dep->owner == sched_current))
-		sim_fail("mutex '%s' locked at %s by '%s', which holds it already (%s)", dep->name,
-			 site_name(site), sched_current->name, site_name(dep->site));
+		already_held(dep, site);
 	lockdep_order(class, site);
-	if (unlikely(dep->locked))
+	if (unlikely(dep->owner))
 		wait_for_lock(dep, site);
 	take(dep, class, site);
 	sched_exit();
@@ -165,7 +162,7 @@ int shim_mutex_trylock(struct mutex *lock, const char *site)
 	sched_preempt();
 	sched_enter();
 	class = lock_class_of(dep, site);
-	r = !dep->locked;
+	r = !dep->owner;
 	if (r)
 		take(dep, class, site);
 	sched_exit();
@@ -189,7 +186,7 @@ bool mutex_is_locked(struct mutex *lock)
 
 	sched_enter();
 	(void)lock_class_of(&lock->dep, "mutex_is_locked()");
-	locked = lock->dep.locked;
+	locked = lock->dep.owner != NULL;
 	sched_exit();
 	return locked;
 }
@@ -198,7 +195,7 @@ void shim_mutex_destroy(struct mutex *lock, const char *site)
 {
 	sched_enter();
 	(void)lock_class_of(&lock->dep, site);
-	if (lock->dep.locked)
+	if (lock->dep.owner)
 		sim_fail("mutex '%s' destroyed at %s, but held by '%s' (%s)", lock->dep.name,
 			 site_name(site), lock->dep.owner->name, site_name(lock->dep.site));
 	lock->dep.key = NULL;
@@ -208,18 +205,17 @@ void shim_mutex_destroy(struct mutex *lock, const char *site)
 
 /* ---- spinlock ---- */
 
-static inline void spin_take(struct shim_lock *dep, const char *site)
+static inline void spin_take(struct shim_lock *dep, bool irqs_off, const char *site)
 {
 	u32 class;
 
 	sched_enter();
 	class = lock_class_of(dep, site);
 	if (unlikely(dep->owner == sched_current))
-		sim_fail("spinlock '%s' locked at %s by '%s', which holds it already (%s)",
-			 dep->name, site_name(site), sched_current->name, site_name(dep->site));
-	lockdep_irq_use(class, site);
+		already_held(dep, site);
+	lockdep_irq_use(class, irqs_off, site);
 	lockdep_order(class, site);
-	if (unlikely(dep->locked)) {
+	if (unlikely(dep->owner)) {
 #ifndef SHIM_THREADS
 		sim_fail("deadlock: '%s' spins on '%s' at %s, held by '%s' since %s",
 			 sched_current->name, dep->name, site_name(site), dep->owner->name,
@@ -243,7 +239,7 @@ static inline void spin_drop(struct shim_lock *dep, const char *site)
 void shim_spin_lock(spinlock_t *lock, const char *site)
 {
 	sched_preempt();
-	spin_take(&lock->dep, site);
+	spin_take(&lock->dep, sched_current->irqs_off, site);
 }
 
 void shim_spin_unlock(spinlock_t *lock, const char *site)
@@ -262,7 +258,7 @@ void shim_spin_lock_irq(spinlock_t *lock, const char *site)
 			 site_name(site));
 	sched_preempt();
 	self->irqs_off = true;
-	spin_take(&lock->dep, site);
+	spin_take(&lock->dep, true, site);
 }
 
 void shim_spin_unlock_irq(spinlock_t *lock, const char *site)
@@ -284,7 +280,7 @@ unsigned long shim_spin_lock_irqsave(spinlock_t *lock, const char *site)
 
 	sched_preempt();
 	self->irqs_off = true;
-	spin_take(&lock->dep, site);
+	spin_take(&lock->dep, true, site);
 	return flags;
 }
 
@@ -307,7 +303,7 @@ void shim_assert_held(const struct shim_lock *lock, bool held, const char *site)
 	bool is_held;
 
 	sched_enter();
-	is_held = lock->world == world.number && lock->locked && lock->owner == sched_current;
+	is_held = lock->owner == sched_current && lock->world == world.number;
 	sched_exit();
 	if (unlikely(is_held != held))
 		sim_fail("%s: '%s' is %s by '%s'", site_name(site), lock->name,

@@ -69,6 +69,11 @@ static bool find_path(u32 from, u32 to, u64 *seen, u32 *next)
 	return false;
 }
 
+static const char *held_site(const struct sched_held *held)
+{
+	return held->lock ? site_name(held->lock->site) : "its begin";
+}
+
 static const struct lock_edge *find_edge(u32 first, u32 second)
 {
 	u32 i;
@@ -87,7 +92,7 @@ report_inversion(const struct sched_held *held, u32 class, const char *site, u32
 	sim_fail(
 		"lock order: '%s' takes '%s' at %s while it holds '%s' (%s), but '%s' took '%s' at %s while it held '%s' (%s)%s",
 		sched_current->name, dep.classes[class].name, site_name(site),
-		dep.classes[held->class].name, site_name(held->site), edge ? edge->thread : "?",
+		dep.classes[held->class].name, held_site(held), edge ? edge->thread : "?",
 		dep.classes[next].name, site_name(edge ? edge->second_site : NULL),
 		dep.classes[class].name, site_name(edge ? edge->first_site : NULL),
 		next == held->class ? "" : ", which leads back to the first");
@@ -117,7 +122,7 @@ static void add_edge(const struct sched_held *held, u32 class, const char *site)
 		edge = &dep.edges[dep.nr_edges++];
 		edge->first = held->class;
 		edge->second = class;
-		edge->first_site = held->site;
+		edge->first_site = held->lock ? held->lock->site : "its begin";
 		edge->second_site = site;
 		snprintf(edge->thread, sizeof(edge->thread), "%s", sched_current->name);
 	}
@@ -136,7 +141,7 @@ void lockdep_order_slow(u32 class, const char *site)
 			sim_fail(
 				"lock order: '%s' takes '%s' at %s while it holds one of the same class (%s)",
 				self->name, dep.classes[class].name, site_name(site),
-				site_name(held->site));
+				held_site(held));
 		if (unlikely(!lockdep_has_edge(held->class, class)))
 			add_edge(held, class, site);
 	}

@@ -49,23 +49,22 @@ static inline void lockdep_order(u32 class, const char *site)
 }
 
 /* The current thread takes a spinlock: in an interrupt, or with interrupts on? */
-static inline void lockdep_irq_use(u32 class, const char *site)
+static inline void lockdep_irq_use(u32 class, bool irqs_off, const char *site)
 {
-	const struct sim_thread *self = sched_current;
-	u8 use = self->is_irq ? LOCKDEP_IN_IRQ : self->irqs_off ? 0 : LOCKDEP_IRQS_ON;
+	u8 use = sched_current->is_irq ? LOCKDEP_IN_IRQ : irqs_off ? 0 : LOCKDEP_IRQS_ON;
 
 	if (unlikely(use & ~lockdep_use[class]))
 		lockdep_irq_use_slow(class, site);
 }
 
 /* What the current thread holds. @lock: NULL for work. */
-static inline void lockdep_hold(struct shim_lock *lock, u32 class, const char *site)
+static inline void lockdep_hold(struct shim_lock *lock, u32 class)
 {
 	struct sim_thread *self = sched_current;
 
 	if (unlikely(self->nr_held == SCHED_HELD_MAX))
 		lockdep_too_many();
-	self->held[self->nr_held++] = (struct sched_held){ lock, site, class };
+	self->held[self->nr_held++] = (struct sched_held){ lock, class };
 }
 
 static inline void lockdep_release(const struct shim_lock *lock, u32 class)

@@ -62,7 +62,6 @@ enum sched_state {
 
 struct sched_held {
 	struct shim_lock *lock; /* NULL: work that is running */
-	const char *site;
 	u32 class;
 };
 

@@ -226,7 +226,7 @@ void thread_check_locks(const struct sim_thread *thread, const char *when)
 	held = &thread->held[thread->nr_held - 1];
 	sim_fail("thread '%s' holds %s '%s' (taken at %s) %s", thread->name,
 		 held->lock && held->lock->spin ? "spinlock" : "mutex",
-		 held->lock ? held->lock->name : "work", site_name(held->site), when);
+		 held->lock ? held->lock->name : "work", held->lock ? site_name(held->lock->site) : "its begin", when);
 }
 
 /* ---- the world ---- */

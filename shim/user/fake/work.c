@@ -84,7 +84,7 @@ static void run_work(struct worker *worker, struct work_struct *item)
 	worker->sequence = item->sequence;
 	worker->module = item->module;
 	self->is_idle_worker = false;
-	lockdep_hold(NULL, class, name);
+	lockdep_hold(NULL, class);
 	sched_hb_acquire(item);
 	sched_exit();
 
