@@ -26,6 +26,18 @@ static void *must(void *p)
 	return p;
 }
 
+void *script_keep(void *p)
+{
+	static void **kept;
+	static size_t n, max;
+
+	if (n == max) {
+		max = max ? 2 * max : 256;
+		kept = must(realloc(kept, max * sizeof(*kept)));
+	}
+	return kept[n++] = must(p);
+}
+
 static bool lex_error(struct lexer *lx, const char *why)
 {
 	snprintf(lx->error, lx->error_size, "%s:%u: %s", lx->file, lx->line, why);
@@ -105,8 +117,10 @@ static bool lex_line(struct lexer *lx, struct script_line *line)
 	while (*lx->at && *lx->at != '\n' && *lx->at != '#') {
 		char *word;
 
-		if (!lex_word(lx, &word))
+		if (!lex_word(lx, &word)) {
+			free(word);
 			return false;
+		}
 		line->words = must(realloc(line->words, (line->nr_words + 1) * sizeof(char *)));
 		line->words[line->nr_words++] = word;
 		end = lx->at;
@@ -130,7 +144,7 @@ struct script_line *script_lex(const char *file, const char *text, char *error, 
 	struct script_line *first = NULL, **end = &first;
 
 	do {
-		struct script_line *line = must(calloc(1, sizeof(*line)));
+		struct script_line *line = script_keep(calloc(1, sizeof(*line)));
 
 		if (!lex_line(&lx, line))
 			return NULL;

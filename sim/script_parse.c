@@ -117,11 +117,9 @@ static bool take_expect_error(struct script_command *c, const struct script_line
 static struct script_command *parse_command(struct parser *p, const struct script_line *line,
 					    int word, bool top)
 {
-	struct script_command *c = calloc(1, sizeof(*c));
+	struct script_command *c = script_keep(calloc(1, sizeof(*c)));
 	const char *verb;
 
-	if (!c)
-		abort();
 	c->file = p->file;
 	c->line = line->number;
 	c->text = line->text;
