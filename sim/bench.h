@@ -37,6 +37,10 @@ void bench_text(struct bench *b, const char *name, const char *value);
 
 /* ---- workloads ---- */
 
+/* The writes under 1 to 10,000 snapshots, of which bytes, flushes and instructions are counted. */
+#define BENCH_SNAPSHOT_CHUNKS 65536
+#define BENCH_SNAPSHOT_WRITES 100000
+
 enum bench_pattern {
 	BENCH_RANDOM_FIRST,	/* each chunk once, in random order */
 	BENCH_RANDOM,		/* any chunk, with repetition */

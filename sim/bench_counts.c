@@ -66,9 +66,6 @@ int bench_metadata(struct bench *b)
 
 /* ---- snapshots: does the number of snapshots matter? ---- */
 
-#define SNAPSHOT_CHUNKS 65536
-#define SNAPSHOT_WRITES 100000
-
 int bench_snapshots(struct bench *b)
 {
 	u64 first_bytes = 0, first_flushes = 0;
@@ -79,7 +76,7 @@ int bench_snapshots(struct bench *b)
 		const struct replay_result *r;
 		u64 bytes, flushes;
 
-		bench_source_init(&s, BENCH_RANDOM, b->chunk, SNAPSHOT_CHUNKS, SNAPSHOT_WRITES, b->seed);
+		bench_source_init(&s, BENCH_RANDOM, b->chunk, BENCH_SNAPSHOT_CHUNKS, BENCH_SNAPSHOT_WRITES, b->seed);
 		bench_options(b, &s, &o);
 		o.initial_snapshots = n;
 		o.settle = true;
@@ -91,7 +88,7 @@ int bench_snapshots(struct bench *b)
 			first_flushes = flushes;
 		}
 		bench_row(b, "%llu snapshots made back to back, then %d random writes over %d chunks, %u in flight, settled",
-			  n, SNAPSHOT_WRITES, SNAPSHOT_CHUNKS, o.depth);
+			  n, BENCH_SNAPSHOT_WRITES, BENCH_SNAPSHOT_CHUNKS, o.depth);
 		bench_count(b, "chunks copied", r->copied_chunks);
 		bench_count(b, "bytes written to the store", bytes);
 		bench_count(b, "metadata bytes written", sectors_to_bytes(r->metadata_sectors));

@@ -20,8 +20,6 @@
 
 #include "bench.h"
 
-#define MEASURED_CHUNKS 16384
-#define MEASURED_WRITES 20000
 #define MEASURED_PART 10000
 #define MEASURED_CREATES 10
 
@@ -74,7 +72,7 @@ int bench_measured(struct bench *b, const char *what)
 	u64 n;
 
 	if (sscanf(what, "snapshots %llu", &n) == 1) {
-		bench_source_init(&s, BENCH_RANDOM, b->chunk, MEASURED_CHUNKS, MEASURED_WRITES, b->seed);
+		bench_source_init(&s, BENCH_RANDOM, b->chunk, BENCH_SNAPSHOT_CHUNKS, BENCH_SNAPSHOT_WRITES, b->seed);
 		bench_options(b, &s, &o);
 	} else if (sscanf(what, "create %llu", &n) == 1) {
 		bench_source_init(&s, BENCH_RANDOM, b->chunk, 64, MEASURED_CREATES + 1, b->seed);
@@ -90,6 +88,7 @@ int bench_measured(struct bench *b, const char *what)
 		return -1;
 	}
 	o.initial_snapshots = n;
+	o.settle = true;
 	o.no_status = true;
 	o.phase = toggle;
 	bench_run(b, &s, &o);
@@ -175,8 +174,8 @@ int bench_instructions(struct bench *b)
 	if (!can_measure(b))
 		return 0;
 	snprintf(text, sizeof(text), "%d random writes over %d chunks, 32 in flight (self cost of core/ and stores/)",
-		 MEASURED_WRITES, MEASURED_CHUNKS);
-	compare(b, "snapshots", b->snapshots, MEASURED_WRITES, text);
+		 BENCH_SNAPSHOT_WRITES, BENCH_SNAPSHOT_CHUNKS);
+	compare(b, "snapshots", b->snapshots, BENCH_SNAPSHOT_WRITES, text);
 	snprintf(text, sizeof(text), "%d snapshots made one by one, a write in between", MEASURED_CREATES);
 	compare(b, "create", b->snapshots, MEASURED_CREATES, text);
 	return 0;
