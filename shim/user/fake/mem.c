@@ -100,6 +100,20 @@ static u32 __attribute__((no_sanitize("address"))) read_magic(const struct mem_h
 	return *(const volatile u32 *)&header->magic;
 }
 
+static inline bool redzone_intact(const char *end)
+{
+	const u64 intact = 0x0101010101010101ULL * MEM_REDZONE_BYTE;
+	u64 word;
+	int i;
+
+	for (i = 0; i < MEM_REDZONE; i += (int)sizeof(word)) {
+		memcpy(&word, end + i, sizeof(word));
+		if (word != intact)
+			return false;
+	}
+	return true;
+}
+
 void mem_check_live(const void *object, const char *what)
 {
 	const struct mem_header *header = mem_header_of(object);
@@ -114,8 +128,7 @@ void mem_check_live(const void *object, const char *what)
 	if (unlikely(header->in_pool))
 		sim_fail("%s of an element that is in its mempool (allocated at %s)", what,
 			 site_name(header->site));
-	if (unlikely(
-		    memchr_inv((const char *)object + header->size, MEM_REDZONE_BYTE, MEM_REDZONE)))
+	if (unlikely(!redzone_intact((const char *)object + header->size)))
 		sim_fail("%s: written to beyond the end of %llu bytes allocated at %s", what,
 			 header->size, site_name(header->site));
 }
