@@ -434,15 +434,6 @@ static int format_and_sync(struct dm_multisnap *s)
 
 	if (r) {
 		DMERR("%s: the store could not be prepared: %d", s->name, r);
-		if (dm_multisnap_drop_on_error(s)) {
-			/*
-			 * There are no snapshots that could be loaded as good, and nothing to
-			 * mark.
-			 */
-			multisnap_lock(s);
-			multisnap_pass_through(s);
-			multisnap_unlock(s);
-		}
 		return r;
 	}
 	if (s->args.sync_snapshots) {

@@ -121,11 +121,19 @@ static void violation(void *context, const char *what)
 	report_and_exit(current, what);
 }
 
-/* The one line of the log that means something here: the store device did not take the mark (section 6). */
+/*
+ * Two lines of the log mean something here: the store device did not take the mark (section 6), and how
+ * small a cache may be.
+ */
 static void log_line(void *context, int level, const char *line)
 {
+	static const char least[] = "cache-limit must be at least ";
+	const char *found = strstr(line, least);
 	struct torture *t = context;
+	unsigned long long sectors;
 
+	if (found && sscanf(found + strlen(least), "%llu", &sectors) == 1)
+		t->least_cache = sectors;
 	if (strstr(line, "refused the invalid mark"))
 		t->mark_refused = true;
 	if (t->options->trace_log)
@@ -177,8 +185,11 @@ static void draw_config(struct torture *t)
 	c->pending_limit = PICK(t, 0, 0, 0, 1, 2, 5, 16);
 	c->origin_model = PICK(t, DISK_RAM, DISK_RAM, DISK_SSD, DISK_HDD);
 	c->store_model = PICK(t, DISK_RAM, DISK_RAM, DISK_SSD, DISK_HDD);
-	if (!strcmp(o->store, "mikulas") && torture_chance(t, 30))
-		c->cache_threshold = PICK(t, 8, 64, 512, 4096);
+	if (!strcmp(o->store, "mikulas")) {
+		c->small_cache = torture_chance(t, 30);
+		if (torture_chance(t, 40))
+			c->cache_threshold = PICK(t, 1, 8, 64, 512);
+	}
 	c->disk_faults = !o->no_faults && torture_chance(t, 35);
 	c->alloc_faults = !o->no_faults && torture_chance(t, 20);
 	t->preserve = torture_chance(t, 50);
@@ -241,6 +252,18 @@ static void hash_disk(struct torture *t, struct world_disk *d)
 	}
 }
 
+/* I8: the rule of section 8, with a constant for what the core has at most. */
+static void judge_memory(struct torture *t)
+{
+	u64 cache = t->config.cache_limit ? t->config.cache_limit * SECTOR_SIZE : 64 << 20;
+	u64 bound = cache + 64 * TORTURE_IDS + (8 << 20);
+
+	if (sim_memory_peak_bytes() > bound)
+		torture_found(t, "%llu bytes of memory were used, %llu are allowed",
+			      (unsigned long long)sim_memory_peak_bytes(),
+			      (unsigned long long)bound);
+}
+
 /* I1, I2: all contents. I5: what nobody needs any more is free again. */
 static void final_checks(struct torture *t)
 {
@@ -267,6 +290,7 @@ static void final_checks(struct torture *t)
 	if (!st.error && st.allocated != st.metadata)
 		torture_found(t, "at the end: %llu sectors allocated, %llu metadata, and no snapshot",
 			      (unsigned long long)st.allocated, (unsigned long long)st.metadata);
+	judge_memory(t);
 	torture_remove_origin(t);
 	torture_check(t, "at the end", NULL);
 	hash_disk(t, t->origin);
@@ -279,6 +303,8 @@ static void manager(void *arg)
 	struct torture *t = arg;
 	char name[16];
 
+	if (t->config.small_cache)
+		torture_smallest_cache(t);
 	torture_load(t);
 	for (unsigned int i = 1; i < t->config.threads; i++) {
 		snprintf(name, sizeof(name), "io-%u", i);

@@ -79,8 +79,8 @@ struct torture_config {
 	enum sim_strategy strategy;
 	unsigned int threads;
 	unsigned int pending_limit;		/* 0: the default */
-	u64 cache_threshold, cache_limit;	/* 0: not in the table */
-	bool small_store;
+	u64 cache_threshold, cache_limit;	/* sectors; 0: not in the table */
+	bool small_store, small_cache;
 	bool disk_faults, alloc_faults;
 };
 
@@ -129,6 +129,7 @@ struct torture {
 	struct oracle_device *undecided; /* created by a removal, or not: the next load shows */
 	u64 first_given;		/* first-level numbers below this were given */
 	bool mark_refused;		/* the log said so */
+	u64 least_cache;		/* and this: sectors */
 
 	struct torture_slot slots[TORTURE_SLOTS];
 	u64 digest;
@@ -190,6 +191,8 @@ void torture_load(struct torture *t);
 void torture_reload(struct torture *t);
 void torture_remove_origin(struct torture *t);
 void torture_refused_load(struct torture *t);
+/* Asks the store how small its cache may be, and takes that. */
+void torture_smallest_cache(struct torture *t);
 /* The fork of what is prepared, around a postsuspend. */
 struct oracle_device *torture_fork_begin(struct torture *t);
 void torture_fork_end(struct torture *t, struct oracle_device *device, bool created);

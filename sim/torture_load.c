@@ -71,11 +71,14 @@ static void make_table(struct torture *t, const struct sync_list *sync, char *ta
 		     (unsigned long long)t->origin_len, t->config.chunk_sectors,
 		     t->preserve + sync->wanted, sync->wanted ? " sync-snapshots" : "",
 		     t->preserve ? " preserve-on-error" : "", t->options->store);
+	n += snprintf(table + n, size - n, " %d",
+		      2 * (!!t->config.cache_threshold + !!t->config.cache_limit));
 	if (t->config.cache_threshold)
-		n += snprintf(table + n, size - n, " 2 cache-threshold %llu",
+		n += snprintf(table + n, size - n, " cache-threshold %llu",
 			      (unsigned long long)t->config.cache_threshold);
-	else
-		n += snprintf(table + n, size - n, " 0");
+	if (t->config.cache_limit)
+		n += snprintf(table + n, size - n, " cache-limit %llu",
+			      (unsigned long long)t->config.cache_limit);
 	if (sync->wanted)
 		n += snprintf(table + n, size - n, " %u", sync->nr);
 	for (unsigned int i = 0; sync->wanted && i < sync->nr; i++) {
@@ -315,6 +318,20 @@ void torture_reload(struct torture *t)
 	} else {
 		torture_load(t);
 	}
+}
+
+void torture_smallest_cache(struct torture *t)
+{
+	struct sync_list none = { .wanted = false };
+	char table[4096];
+	int r;
+
+	t->config.cache_limit = 1;
+	make_table(t, &none, table, sizeof(table));
+	r = world_device_create("ms", table, NULL);
+	if (r != -EINVAL || !t->least_cache)
+		torture_found(t, "a cache of one sector: %s", r ? errno_name(r) : "loaded");
+	t->config.cache_limit = t->least_cache;
 }
 
 /* Loading what is in use: refused, and nothing changes. */
