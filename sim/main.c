@@ -14,12 +14,6 @@
 #define MULTISNAP_VERSION "0.1.0"
 #endif
 
-/* Commands that are not built in are left out. */
-#pragma weak cmd_replay
-#pragma weak cmd_check
-#pragma weak cmd_bench
-#pragma weak cmd_trace
-
 static const struct command {
 	const char *name;
 	int (*main)(int argc, char **argv);
@@ -41,8 +35,7 @@ static void print_help(FILE *out)
 	      "The dm-multisnapshot target in a simulated kernel.\n\n",
 	      out);
 	for (size_t i = 0; i < NR_COMMANDS; i++)
-		if (commands[i].main)
-			fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].help);
+		fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].help);
 	fputs("\nmultisnap COMMAND --help says more.\n"
 	      "Exit status: 0 fine, 1 something was found, 2 usage.\n",
 	      out);
@@ -73,7 +66,7 @@ int main(int argc, char **argv)
 		return SIM_EXIT_OK;
 	}
 	for (size_t i = 0; i < NR_COMMANDS; i++) {
-		if (commands[i].main && !strcmp(commands[i].name, argv[1]))
+		if (!strcmp(commands[i].name, argv[1]))
 			return run_command(&commands[i], argc - 1, argv + 1);
 	}
 	sim_message("%s: no such command; multisnap --help lists them", argv[1]);

@@ -66,7 +66,6 @@ struct script_args {
 #define SCRIPT_HAS_EXPECT 0x100
 #define SCRIPT_NO_TABLE 0x200
 #define SCRIPT_CLEAR 0x400
-#define SCRIPT_HAS_SKIP 0x800
 
 struct script_command {
 	const char *file;
@@ -109,7 +108,6 @@ const struct script_verb *script_verb_at(unsigned int i); /* NULL at the end */
 
 struct script_options {
 	struct world_options world;
-	unsigned int world_seed_given;
 	const char *file;
 };
 

@@ -323,7 +323,6 @@ static bool fault_options(struct script_command *c)
 			ok = parse_sector_range(c, v);
 		} else if (script_option(c, "skip", &v)) {
 			ok = parse_number(c, "skip", v, U64_MAX - 1, &a->skip);
-			a->flags |= SCRIPT_HAS_SKIP;
 		} else if (script_option(c, "count", &v)) {
 			ok = parse_number(c, "count", v, U64_MAX - 1, &a->count);
 		} else if (script_option(c, "error", &v)) {
