@@ -147,6 +147,13 @@ static void test_limits(void **state)
 	struct image *image = image_new();
 	struct check_report report;
 
+	/* A device that is large enough for what a pointer does not reach. */
+	put(image->bytes + 64, 1ULL << 60, 8);
+	set_super(image, 128, 8, (1ULL << 48) - DATA_START + 1);
+	image->sectors = 1ULL << 60;
+	assert_found(image, "2^48", CHECK_SUPERBLOCK, 0, "", "data_chunks");
+	image->sectors = DEVICE_SECTORS;
+	build(image);
 	set_super(image, 208, 8, MAX_ENTRIES);
 	assert_found(image, "too many", CHECK_SUPERBLOCK, 0, "", "max_entries");
 	set_super(image, 208, 8, ~0ULL); /* the sum does not fit 64 bits */

@@ -10,6 +10,22 @@ static u64 sector_of(u64 block)
 	return block * 8;
 }
 
+static void assert_said(struct image *image, const char *area, const char *what)
+{
+	struct check_report report;
+	bool found = false;
+
+	assert_int_equal(image_check(image, &report), CHECK_DAMAGED);
+	for (size_t i = 0; i < report.nr_findings; i++)
+		if (!strcmp(report.findings[i].area, area) && strstr(report.findings[i].what, what))
+			found = true;
+	if (!found) {
+		check_print(&report, "image", stderr);
+		fail_msg("nobody said '%s'", what);
+	}
+	check_report_free(&report);
+}
+
 /* ---- bytes of nodes and map blocks ---- */
 
 static const struct {
@@ -194,6 +210,10 @@ static void test_exceptions(void **state)
 	image->leaf[1][20].value = DATA_START + 5;
 	build(image);
 	assert_found(image, "owners", CHECK_TREE, CHECK_NOWHERE, "", "value");
+	for (unsigned int i = 0; i < 30; i++)
+		image->leaf[1][5 + i].value = DATA_START + i;
+	build(image);
+	assert_said(image, CHECK_TREE, "20 more chunks");
 	image_free(image);
 }
 
@@ -337,22 +357,6 @@ static void flip_bit(struct image *image, u64 block, u64 bit)
 {
 	at_block(image, block)[64 + bit / 8] ^= 1 << bit % 8;
 	seal_block(image, block);
-}
-
-static void assert_said(struct image *image, const char *area, const char *what)
-{
-	struct check_report report;
-	bool found = false;
-
-	assert_int_equal(image_check(image, &report), CHECK_DAMAGED);
-	for (size_t i = 0; i < report.nr_findings; i++)
-		if (!strcmp(report.findings[i].area, area) && strstr(report.findings[i].what, what))
-			found = true;
-	if (!found) {
-		check_print(&report, "image", stderr);
-		fail_msg("nobody said '%s'", what);
-	}
-	check_report_free(&report);
 }
 
 static void test_maps_against_tree(void **state)
