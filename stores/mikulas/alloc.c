@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Allocation of data chunks: a sweep round the data area over the map of the last durable checkpoint.
+ * Allocation of data chunks: a sweep round the data area over the map of the last durable
+ * checkpoint.
  *
- * Between two checkpoints the sweep passes no position twice, so what it finds zero in the durable map is
- * free: it needs no memory of what it has given out. A freed chunk shows as zero only once a checkpoint
- * has recorded it, and is used only after all I/O begun before has ended (H02, H03, H29): that checkpoint's
- * freeze came after the record that freed it was durable, and the epoch then is remembered.
+ * Between two checkpoints the sweep passes no position twice, so what it finds zero in the durable
+ * map is free: it needs no memory of what it has given out. A freed chunk shows as zero only once a
+ * checkpoint has recorded it, and is used only after all I/O begun before has ended (H02, H03,
+ * H29): that checkpoint's freeze came after the record that freed it was durable, and the epoch
+ * then is remembered.
  */
 #include "mikulas.h"
 

@@ -3,8 +3,8 @@
  * What an operation of the log does to the layers, the counters and the live snapshots: the same
  * code when it is made and when it is replayed.
  *
- * Room (changes_reserve(), snapshot_reserve()) was made before; what fails here with -EPERM is a log that contradicts
- * itself, and a bug when it comes from a group.
+ * Room (changes_reserve(), snapshot_reserve()) was made before; what fails here with -EPERM is a
+ * log that contradicts itself, and a bug when it comes from a group.
  */
 #include "mikulas.h"
 
@@ -37,8 +37,8 @@ int apply_add(struct dm_exception_store *store, const struct apply *to, const st
 }
 
 /* @old->a is not used: a replay does not know it. */
-int apply_narrow(struct dm_exception_store *store, const struct apply *to,
-		 const struct entry *old, snapid_t from, snapid_t new_to)
+int apply_narrow(struct dm_exception_store *store, const struct apply *to, const struct entry *old,
+		 snapid_t from, snapid_t new_to)
 {
 	struct change change = {
 		.chunk = old->chunk,
@@ -61,8 +61,7 @@ int apply_narrow(struct dm_exception_store *store, const struct apply *to,
 	return changes_put(store, to->layer, &change);
 }
 
-int apply_remove(struct dm_exception_store *store, const struct apply *to,
-		 const struct entry *old)
+int apply_remove(struct dm_exception_store *store, const struct apply *to, const struct entry *old)
 {
 	struct change change = {
 		.chunk = old->chunk,

@@ -2,11 +2,11 @@
 /*
  * The store's own cache of metadata blocks: bounded, in memory of its own.
  *
- * Blocks are keyed by their place on the device. A place is written only while nothing durable reaches it, and cache_new()
- * replaces whatever the cache still has of it; so no stale block is ever found and nothing is
- * written back late (H33). Clean blocks are replaced least recently used first, but one that was read for somebody stays
- * until he has come back for it or long enough: else a few waiters in a small cache would take each other's
- * blocks for ever.
+ * Blocks are keyed by their place on the device. A place is written only while nothing durable
+ * reaches it, and cache_new() replaces whatever the cache still has of it; so no stale block is
+ * ever found and nothing is written back late (H33). Clean blocks are replaced least recently used
+ * first, but one that was read for somebody stays until he has come back for it or long enough:
+ * else a few waiters in a small cache would take each other's blocks for ever.
  *
  * Each block read is checked (node.c) before anybody sees it.
  */

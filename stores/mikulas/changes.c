@@ -2,9 +2,10 @@
 /*
  * Changes that are not in the tree yet, in layers, and the view of all of them together.
  *
- * One change per key and layer: what the entry is to become, and what it was for the layers below. When a group
- * has become durable its changes are folded into LAYER_DURABLE; a change that undoes what the same layer
- * did disappears. A checkpoint takes LAYER_DURABLE as a whole, so it never sees a part of a group (H30).
+ * One change per key and layer: what the entry is to become, and what it was for the layers below.
+ * When a group has become durable its changes are folded into LAYER_DURABLE; a change that undoes
+ * what the same layer did disappears. A checkpoint takes LAYER_DURABLE as a whole, so it never sees
+ * a part of a group (H30).
  */
 #include "mikulas.h"
 
@@ -257,13 +258,12 @@ int view_gt(struct dm_exception_store *store, u64 chunk, u64 from, u64 *gt_chunk
 		if (r)
 			return r;
 		for (layer = LAYERS - 1; layer >= 0; layer--) {
-			struct change *change =
-				layer_gt(&store->layers[layer], chunk, from, false);
+			struct change *change = layer_gt(&store->layers[layer], chunk, from, false);
 
 			if (!change)
 				continue;
-			if (place.have_gt && key_cmp(change->chunk, change->from, place.gt_chunk,
-						     place.gt_from) > 0)
+			if (place.have_gt &&
+			    key_cmp(change->chunk, change->from, place.gt_chunk, place.gt_from) > 0)
 				continue;
 			place.have_gt = true;
 			place.gt_chunk = change->chunk;

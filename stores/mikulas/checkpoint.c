@@ -2,10 +2,11 @@
 /*
  * Checkpoints: freeze, merge, maps, flush, superblock; in slices, while commits go on.
  *
- * LAYER_DURABLE as a whole, which is the changes of all groups up to C, becomes LAYER_FROZEN. The merge writes a new tree, the
- * chunks that these groups took and freed are marked in the data map, and when all of it has been written the
- * superblock follows with PREFLUSH and FUA. Then the log up to C is free (H30), and what the new
- * checkpoint does not reach any more may be used by the next one (H03, H33).
+ * LAYER_DURABLE as a whole, which is the changes of all groups up to C, becomes LAYER_FROZEN. The
+ * merge writes a new tree, the chunks that these groups took and freed are marked in the data map,
+ * and when all of it has been written the superblock follows with PREFLUSH and FUA. Then the log up
+ * to C is free (H30), and what the new checkpoint does not reach any more may be used by the next
+ * one (H03, H33).
  */
 #include "mikulas.h"
 

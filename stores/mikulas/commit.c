@@ -2,11 +2,11 @@
 /*
  * Groups and their commit.
  *
- * An operation writes its log operations into the record of the collecting group and applies them to LAYER_OPEN.
- * When the group closes, record, layer and counters change hands as a whole; when its copies have ended the
- * record is written: one request with PREFLUSH and FUA, so that the copies are durable before it (H18). While the
- * log is full the record waits for a checkpoint (H31); a part of the log that the durable superblock still needs is
- * never overwritten.
+ * An operation writes its log operations into the record of the collecting group and applies them
+ * to LAYER_OPEN. When the group closes, record, layer and counters change hands as a whole; when
+ * its copies have ended the record is written: one request with PREFLUSH and FUA, so that the
+ * copies are durable before it (H18). While the log is full the record waits for a checkpoint
+ * (H31); a part of the log that the durable superblock still needs is never overwritten.
  */
 #include "mikulas.h"
 
@@ -179,8 +179,8 @@ void commit_try(struct dm_exception_store *store)
 		group_durable(store);
 		return;
 	}
-	store->commit_sectors = record_sectors_for(store->closed_record.bytes,
-						   store->super.block_sectors);
+	store->commit_sectors =
+		record_sectors_for(store->closed_record.bytes, store->super.block_sectors);
 	if (store->log.used + store->commit_sectors > store->log.sectors ||
 	    store->log.changes + store->closed_record.changes > store->super.max_changes) {
 		checkpoint_poll(store, true);

@@ -2,14 +2,15 @@
 /*
  * Finding and making exceptions.
  *
- * Each store chunk is owned by exactly one record (chunk, [from, to]); records of a chunk never overlap. A new record reaches
- * from the first snapshot that it serves, together with the sub-snapshots that this one may yet get, to the last one,
- * which exists. So a sub-snapshot to come shares with its master without a copy (H23), and no first-level
- * snapshot to come is ever inside a range.
+ * Each store chunk is owned by exactly one record (chunk, [from, to]); records of a chunk never
+ * overlap. A new record reaches from the first snapshot that it serves, together with the
+ * sub-snapshots that this one may yet get, to the last one, which exists. So a sub-snapshot to come
+ * shares with its master without a copy (H23), and no first-level snapshot to come is ever inside a
+ * range.
  *
- * A snapshot that writes to what it shares gets a chunk of its own and leaves the range. What is left on
- * both sides of it cannot be one record any more: the left side keeps the chunk, the right one gets a
- * second copy.
+ * A snapshot that writes to what it shares gets a chunk of its own and leaves the range. What is
+ * left on both sides of it cannot be one record any more: the left side keeps the chunk, the right
+ * one gets a second copy.
  */
 #include "mikulas.h"
 
@@ -34,6 +35,8 @@ int mikulas_find(struct dm_exception_store *store, snapid_t id, chunk_t chunk, b
 	r = view_le(store, chunk, id, &entry);
 	if (r < 0)
 		return r;
+	if (write && !snapshot_find(store, id))
+		return -EINVAL;
 	if (!r || entry.a < id) {
 		if (write) {
 			query->valid = true;

@@ -42,8 +42,8 @@ u64 tree_blocks_limit(u64 max_entries)
 }
 
 /*
- * A checkpoint starts from at most twice the limit and then writes a new tree of at most the limit; or
- * it starts from the limit and writes at most twice as much (each leaf touched becomes one leaf
+ * A checkpoint starts from at most twice the limit and then writes a new tree of at most the limit;
+ * or it starts from the limit and writes at most twice as much (each leaf touched becomes one leaf
  * and whatever full leaves the entries make).
  */
 u64 meta_blocks_needed(u64 max_entries)
@@ -108,8 +108,7 @@ static const char *check_geometry(const struct super *super)
 	if (super->log_blocks < LOG_BLOCKS_MIN || super->log_blocks > LOG_BLOCKS_MAX)
 		return "log size";
 	if (super->record_sectors < RECORD_SECTORS_MIN ||
-	    super->record_sectors > RECORD_SECTORS_MAX ||
-	    super->record_sectors % MBLOCK_SECTORS ||
+	    super->record_sectors > RECORD_SECTORS_MAX || super->record_sectors % MBLOCK_SECTORS ||
 	    super->record_sectors > super->log_blocks * MBLOCK_SECTORS / 8)
 		return "record size";
 	if (super->max_changes < MAX_CHANGES_MIN ||
@@ -271,8 +270,8 @@ const char *super_unpack(struct super *super, const struct super_disk *disk)
 }
 
 /*
- * In: chunk_shift, block_sectors, origin_sectors, device_sectors. The metadata area is made for all chunks
- * of the device, which is a little more than the data area will have.
+ * In: chunk_shift, block_sectors, origin_sectors, device_sectors. The metadata area is made for all
+ * chunks of the device, which is a little more than the data area will have.
  */
 const char *super_layout(struct super *super, int *error)
 {

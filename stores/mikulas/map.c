@@ -2,10 +2,11 @@
 /*
  * The allocation maps: bitmaps under a small tree of counts, each block with two fixed places.
  *
- * A checkpoint writes a block to the place that the durable one does not use, and what says which place
- * counts is the parent, up to the superblock. So writing the maps allocates nothing, and never-written parts cost
- * nothing. "committed" is what the superblock reaches, "working" what the checkpoint that is being
- * made will reach; a working block that the cache pushes out is written to its own place, and read from there.
+ * A checkpoint writes a block to the place that the durable one does not use, and what says which
+ * place counts is the parent, up to the superblock. So writing the maps allocates nothing, and
+ * never-written parts cost nothing. "committed" is what the superblock reaches, "working" what the
+ * checkpoint that is being made will reach; a working block that the cache pushes out is written to
+ * its own place, and read from there.
  */
 #include "mikulas.h"
 
@@ -17,8 +18,7 @@ void space_init(struct space *space, u8 id, mblock_t start, u64 bits)
 	space->id = id;
 }
 
-static mblock_t map_location(const struct space *space, unsigned int level, u64 index,
-			     u64 seq_slot)
+static mblock_t map_location(const struct space *space, unsigned int level, u64 index, u64 seq_slot)
 {
 	return space->start + space->shape.place[level] + 2 * index + (seq_slot & 1);
 }
@@ -52,8 +52,7 @@ static const char *check_tail(const struct space *space, const struct map_disk *
 		if (level ? map->u.entries[i].seq_slot || map->u.entries[i].used :
 			    map->u.bits[i / 8] >> (i % 8) & 1)
 			return "map beyond its end";
-		if (!level && !(i % 8) &&
-		    !memchr_inv(map->u.bits + i / 8, 0, MAP_ROOM - i / 8))
+		if (!level && !(i % 8) && !memchr_inv(map->u.bits + i / 8, 0, MAP_ROOM - i / 8))
 			break;
 	}
 	return NULL;
@@ -84,9 +83,8 @@ static const char *check_counts(const struct space *space, const struct map_disk
 }
 
 /* The block that @entry describes, checked against it. The entry must not be "never written". */
-static int map_get(struct dm_exception_store *store, const struct space *space,
-		   unsigned int level, u64 index, const struct map_entry *entry,
-		   struct cblock **block)
+static int map_get(struct dm_exception_store *store, const struct space *space, unsigned int level,
+		   u64 index, const struct map_entry *entry, struct cblock **block)
 {
 	mblock_t location = map_location(space, level, index, entry->seq_slot);
 	const struct map_disk *map;
@@ -97,9 +95,8 @@ static int map_get(struct dm_exception_store *store, const struct space *space,
 	if (r)
 		return r;
 	map = (*block)->data;
-	if (le32_to_cpu(map->magic) != MAP_MAGIC || map->level != level ||
-	    map->map != space->id || le64_to_cpu(map->index) != index ||
-	    le64_to_cpu(map->seq) != entry->seq_slot >> 1)
+	if (le32_to_cpu(map->magic) != MAP_MAGIC || map->level != level || map->map != space->id ||
+	    le64_to_cpu(map->index) != index || le64_to_cpu(map->seq) != entry->seq_slot >> 1)
 		return store_fail(store, -EPERM, "not the map block that its parent names",
 				  location);
 	if ((*block)->verified)
@@ -177,9 +174,8 @@ int space_find(struct dm_exception_store *store, struct space *space, u64 begin,
 }
 
 /* Make block @index of @level part of the working map, from @entry's version. Pinned. */
-static int working_copy(struct dm_exception_store *store, struct space *space,
-			unsigned int level, u64 index, struct map_entry *entry,
-			struct cblock **block)
+static int working_copy(struct dm_exception_store *store, struct space *space, unsigned int level,
+			u64 index, struct map_entry *entry, struct cblock **block)
 {
 	u64 seq_slot = store->ckpt.seq << 1 | (entry->seq_slot ? ~entry->seq_slot & 1 : 0);
 	mblock_t location = map_location(space, level, index, seq_slot);
@@ -213,9 +209,8 @@ static int working_copy(struct dm_exception_store *store, struct space *space,
 }
 
 /* The working version of a block, dirty and pinned; *entry is brought up to date. */
-static int working_get(struct dm_exception_store *store, struct space *space,
-		       unsigned int level, u64 index, struct map_entry *entry,
-		       struct cblock **block)
+static int working_get(struct dm_exception_store *store, struct space *space, unsigned int level,
+		       u64 index, struct map_entry *entry, struct cblock **block)
 {
 	int r;
 

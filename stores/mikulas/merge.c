@@ -3,13 +3,13 @@
  * A checkpoint's merge of LAYER_FROZEN into the tree: one pass in the order of keys, copy on write.
  *
  * The old tree is walked from left to right. A subtree that no change touches is taken over by its
- * pointer; the nodes on the way to a touched one are taken apart, and their entries go through one writer per
- * level into new nodes, filled greedily, the last two of a run evenly. What a run leaves is put out before an
- * untouched subtree is taken over; when it is small, that subtree is opened too, so that small nodes do
- * not stay small.
+ * pointer; the nodes on the way to a touched one are taken apart, and their entries go through one
+ * writer per level into new nodes, filled greedily, the last two of a run evenly. What a run leaves
+ * is put out before an untouched subtree is taken over; when it is small, that subtree is opened
+ * too, so that small nodes do not stay small.
  *
- * The pass stops wherever it would have to wait, and goes on there: all of its state is in struct merge. Nothing on the device that
- * the durable superblock reaches is written.
+ * The pass stops wherever it would have to wait, and goes on there: all of its state is in struct
+ * merge. Nothing on the device that the durable superblock reaches is written.
  */
 #include "mikulas.h"
 
@@ -38,8 +38,8 @@ int merge_init(struct dm_exception_store *store)
 	levels = max(levels_for(store->super.max_entries), store->super.depth + 1);
 	levels = min(levels, TREE_DEPTH_MAX);
 	for (i = 0; i <= levels; i++) {
-		m->writers[i].entries = kvmalloc_array(WRITER_ENTRIES, sizeof(struct entry),
-						       GFP_KERNEL);
+		m->writers[i].entries =
+			kvmalloc_array(WRITER_ENTRIES, sizeof(struct entry), GFP_KERNEL);
 		if (!m->writers[i].entries)
 			return -ENOMEM;
 	}
@@ -172,6 +172,8 @@ static int emit(struct dm_exception_store *store, unsigned int level, unsigned i
 	struct entry child;
 	int r;
 
+	if (level + 1 >= m->nr_writers)
+		return merge_damaged(store, "more levels than a tree of its size can have:", level);
 	if (store->cache.nr_writing >= MERGE_WRITES_MAX)
 		return -EAGAIN;
 	r = take_block(store);

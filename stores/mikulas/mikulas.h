@@ -2,13 +2,13 @@
 /*
  * The store's own state and the interfaces between its files.
  *
- * Everything is protected by the master lock, and what the status operations read (live snapshots, group
- * state "open") is changed under the status lock as well. Nothing here waits: what would have to
- * returns -EAGAIN before it has changed anything, after having started what it waits for.
+ * Everything is protected by the master lock, and what the status operations read (live snapshots,
+ * group state "open") is changed under the status lock as well. Nothing here waits: what would have
+ * to returns -EAGAIN before it has changed anything, after having started what it waits for.
  *
- * Layers. A change is first in the layer of the collecting group (LAYER_OPEN), then of the
- * closed one, then LAYER_DURABLE, then, while a checkpoint merges it into the tree, LAYER_FROZEN. A lookup asks
- * them in this order, then the tree of the last durable checkpoint.
+ * Layers. A change is first in the layer of the collecting group (LAYER_OPEN), then of the closed
+ * one, then LAYER_DURABLE, then, while a checkpoint merges it into the tree, LAYER_FROZEN. A lookup
+ * asks them in this order, then the tree of the last durable checkpoint.
  */
 #ifndef MIKULAS_H
 #define MIKULAS_H
@@ -33,8 +33,8 @@ enum layer {
 #define BLOCK_NONE U64_MAX /* of a change: there is no entry */
 
 /*
- * What an entry of the tree is to become. @old is the value that the layers below and the tree have for
- * this key: the merge proves it, so that a log that contradicts the tree is found out.
+ * What an entry of the tree is to become. @old is the value that the layers below and the tree have
+ * for this key: the merge proves it, so that a log that contradicts the tree is found out.
  */
 struct change {
 	struct rb_node node;
@@ -311,7 +311,10 @@ struct dm_exception_store {
 	struct dm_multisnap_io log_io;
 	unsigned int commit_sectors;
 
-	/* Chunks allocated (block * 2) and freed (block * 2 + 1) since the durable checkpoint: a ring. */
+	/*
+	 * Chunks allocated (block * 2) and freed (block * 2 + 1) since the durable checkpoint: a
+	 * ring.
+	 */
 	u64 *space_list;
 	u64 space_size; /* power of two */
 	u64 space_begin;
@@ -368,7 +371,6 @@ void cache_write(struct dm_exception_store *store, struct cblock *block);
 bool cache_write_all(struct dm_exception_store *store);
 
 /* ---- btree.c ---- */
-
 
 int tree_find(struct dm_exception_store *store, u64 chunk, u64 from, struct tree_place *place);
 /* Fetch node @location, which must be of that level, seq and first key, all keys below the end. */
@@ -479,10 +481,9 @@ struct apply {
 };
 
 int apply_add(struct dm_exception_store *store, const struct apply *to, const struct entry *entry);
-int apply_narrow(struct dm_exception_store *store, const struct apply *to,
-		 const struct entry *old, snapid_t from, snapid_t new_to);
-int apply_remove(struct dm_exception_store *store, const struct apply *to,
-		 const struct entry *old);
+int apply_narrow(struct dm_exception_store *store, const struct apply *to, const struct entry *old,
+		 snapid_t from, snapid_t new_to);
+int apply_remove(struct dm_exception_store *store, const struct apply *to, const struct entry *old);
 int apply_create(struct dm_exception_store *store, const struct apply *to, snapid_t id);
 int apply_delete(struct dm_exception_store *store, const struct apply *to, snapid_t id);
 int apply_cursor(struct dm_exception_store *store, const struct apply *to, bool end, u64 chunk,

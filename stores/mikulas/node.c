@@ -3,11 +3,12 @@
  * Blocks of the tree and of the maps: seal, check, pack and unpack.
  *
  * A node is packed by frame of reference: per field the least value and the bytes that the greatest
- * difference needs. With one snapshot an exception of a random chunk takes five or six
- * bytes; 137 entries fit whatever they hold.
+ * difference needs. With one snapshot an exception of a random chunk takes five or six bytes; 137
+ * entries fit whatever they hold.
  *
- * What block_check() has passed can be read without further thought: counts fit, keys ascend, ranges of a
- * chunk do not overlap. What only the parent knows (seq, first key, bound) its reader checks.
+ * What block_check() has passed can be read without further thought: counts fit, keys ascend,
+ * ranges of a chunk do not overlap. What only the parent knows (seq, first key, bound) its reader
+ * checks.
  */
 #include "format.h"
 
@@ -146,8 +147,7 @@ void node_open(struct node_layout *layout, const struct node_disk *node)
 /* The eight reserved bytes behind the entries make it safe to load eight at once. */
 static inline u64 field(const struct node_layout *layout, const u8 *p, unsigned int j)
 {
-	return layout->base[j] +
-	       (get_unaligned_le64(p + layout->offset[j]) & layout->mask[j]);
+	return layout->base[j] + (get_unaligned_le64(p + layout->offset[j]) & layout->mask[j]);
 }
 
 void node_entry(const struct node_layout *layout, const struct node_disk *node, unsigned int i,

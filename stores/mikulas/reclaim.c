@@ -2,9 +2,10 @@
 /*
  * Reclaim: after deletions, a pass over all exceptions removes those that no live snapshot reads.
  *
- * One pass serves all deletions made before it began; a deletion that comes later has another one follow. The cursor is
- * recorded in the log from time to time, so that after a restart the pass goes on where it was. A pass rests
- * while a deletion is not durable yet: until then its snapshot counts as live, and chunks are still copied for it.
+ * One pass serves all deletions made before it began; a deletion that comes later has another one
+ * follow. The cursor is recorded in the log from time to time, so that after a restart the pass
+ * goes on where it was. A pass rests while a deletion is not durable yet: until then its snapshot
+ * counts as live, and chunks are still copied for it.
  *
  * What is removed goes to the collecting group like everything else, but takes at most half of it.
  */
@@ -80,8 +81,7 @@ static int reclaim_one(struct dm_exception_store *store, bool *removed)
 		return r ? r : 1;
 	}
 	if (is_garbage(store, &entry)) {
-		if (store->open_record.bytes >
-			    record_capacity(store->super.record_sectors) / 2 ||
+		if (store->open_record.bytes > record_capacity(store->super.record_sectors) / 2 ||
 		    store->open_record.changes > store->group_changes_max / 2) {
 			dm_multisnap_request_commit(store->dm);
 			return -EAGAIN;
@@ -101,8 +101,7 @@ static int reclaim_one(struct dm_exception_store *store, bool *removed)
 	return 0;
 }
 
-static void reclaim_work(struct dm_exception_store *store,
-			 struct dm_multisnap_background_work *bw)
+static void reclaim_work(struct dm_exception_store *store, struct dm_multisnap_background_work *bw)
 {
 	bool removed = false;
 	unsigned int i;

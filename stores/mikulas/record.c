@@ -66,8 +66,7 @@ static void put_op(struct record *record, u8 op, unsigned int changes)
 	put_byte(record, op);
 }
 
-void record_add(struct record *record, const struct group_state *state,
-		const struct entry *entry)
+void record_add(struct record *record, const struct group_state *state, const struct entry *entry)
 {
 	u8 op = OP_ADD;
 

@@ -2,9 +2,10 @@
 /*
  * Recovery: replay the log behind the checkpoint into LAYER_DURABLE. Writes nothing.
  *
- * A torn last record ends the log; everything else that is not as it must be is damage, and refused: a sector that
- * cannot be read, a whole record beyond the end, a record of a mount that the superblock does not know, an
- * operation that contradicts what is known. What an operation says of the tree is proved later, by the merge.
+ * A torn last record ends the log; everything else that is not as it must be is damage, and
+ * refused: a sector that cannot be read, a whole record beyond the end, a record of a mount that
+ * the superblock does not know, an operation that contradicts what is known. What an operation says
+ * of the tree is proved later, by the merge.
  */
 #include "mikulas.h"
 
@@ -88,8 +89,7 @@ static bool in_data_area(struct dm_exception_store *store, u64 block)
 static const char *replay_add(struct dm_exception_store *store, const struct apply *to,
 			      const struct log_operation *op)
 {
-	struct entry entry = { .chunk = op->chunk, .from = op->from, .a = op->to,
-			       .b = op->block };
+	struct entry entry = { .chunk = op->chunk, .from = op->from, .a = op->to, .b = op->block };
 	u64 bit = op->block - store->super.data_start, found;
 
 	if (op->chunk >= EXCEPTION_CHUNK_END || op->from > op->to ||
@@ -113,7 +113,8 @@ static const char *replay_narrow(struct dm_exception_store *store, const struct 
 	    !in_data_area(store, op->block))
 		return "NARROW";
 	return apply_narrow(store, to, &old, op->new_from, op->new_to) ?
-		       "NARROW contradicts what was before" : NULL;
+		       "NARROW contradicts what was before" :
+		       NULL;
 }
 
 static const char *replay_remove(struct dm_exception_store *store, const struct apply *to,
@@ -133,8 +134,7 @@ static const char *replay_snapshot(struct dm_exception_store *store, const struc
 
 	if (op->op == OP_CREATE) {
 		if (snapshot_create_check(store, to->state, op->from) ||
-		    to->state->nr_exceptions + to->state->nr_snapshots >=
-			    store->super.max_entries)
+		    to->state->nr_exceptions + to->state->nr_snapshots >= store->super.max_entries)
 			return "CREATE";
 		return apply_create(store, to, op->from) ? "CREATE contradicts the tree" : NULL;
 	}
@@ -166,8 +166,8 @@ static const char *replay_one(struct dm_exception_store *store, const struct app
 static unsigned int changes_of(unsigned int op)
 {
 	static const u8 changes[] = {
-		[OP_ADD] = 1, [OP_NARROW] = 2, [OP_REMOVE] = 1, [OP_CREATE] = 2, [OP_DELETE] = 1,
-		[OP_CURSOR] = 0,
+		[OP_ADD] = 1,	 [OP_NARROW] = 2, [OP_REMOVE] = 1,
+		[OP_CREATE] = 2, [OP_DELETE] = 1, [OP_CURSOR] = 0,
 	};
 
 	return changes[op];

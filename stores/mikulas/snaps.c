@@ -2,9 +2,9 @@
 /*
  * Snapids and the live snapshots, all of them in a red-black tree: 64 bytes of memory each.
  *
- * A snapid is 32.32: the high half counts snapshots of the origin; the low half is all ones for such a snapshot, and
- * 0, 1, 2, ... for snapshots of it, which so sort just before their master. A snapshot that is being deleted stays
- * in the tree until its deletion is durable.
+ * A snapid is 32.32: the high half counts snapshots of the origin; the low half is all ones for
+ * such a snapshot, and 0, 1, 2, ... for snapshots of it, which so sort just before their master. A
+ * snapshot that is being deleted stays in the tree until its deletion is durable.
  */
 #include "mikulas.h"
 
@@ -287,8 +287,8 @@ int mikulas_print_snapid(struct dm_exception_store *store, char *buf, size_t siz
 }
 
 /*
- * One half: plain decimal without superfluous zeroes, at most 2^32 - 2. 2^32 - 1 fits but is never a name: as the low half it
- * would be an alias of the master, as the high half the reserved id.
+ * One half: plain decimal without superfluous zeroes, at most 2^32 - 2. 2^32 - 1 fits but is never
+ * a name: as the low half it would be an alias of the master, as the high half the reserved id.
  */
 static int read_half(const char **text, u32 *half)
 {

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Store type "mikulas": any number of snapshots, snapshots of snapshots, crash-consistent, log-structured.
+ * Store type "mikulas": any number of snapshots, snapshots of snapshots, crash-consistent,
+ * log-structured.
  *
- * This file is the frame: arguments, load and release, status, registration. FORMAT.md has the layout,
- * mikulas.h the state and who does what.
+ * This file is the frame: arguments, load and release, status, registration. FORMAT.md has the
+ * layout, mikulas.h the state and who does what.
  *
- * Memory. cache-limit bounds the changes that are not in the tree yet (at most max_changes of the superblock
- * and two groups, 72 bytes each) and the cached metadata blocks together; the smallest limit that is accepted
- * holds a full log and CACHE_BLOCKS_MIN blocks. Apart from it: 64 bytes a snapshot, and some hundred kilobytes of
- * buffers.
+ * Memory. cache-limit bounds the changes that are not in the tree yet (at most max_changes of the
+ * superblock and two groups, 72 bytes each) and the cached metadata blocks together; the smallest
+ * limit that is accepted holds a full log and CACHE_BLOCKS_MIN blocks. Apart from it: 64 bytes a
+ * snapshot, and some hundred kilobytes of buffers.
  */
 #include "mikulas.h"
 
@@ -75,8 +76,7 @@ static int parse_arguments(struct dm_exception_store *store, struct dm_arg_set *
 }
 
 /* How memory is divided. Needs the superblock. */
-static int divide_memory(struct dm_exception_store *store, unsigned int *cache_blocks,
-			 char **error)
+static int divide_memory(struct dm_exception_store *store, unsigned int *cache_blocks, char **error)
 {
 	u64 limit = store->have_limit ? sectors_to_bytes(store->limit_sectors) :
 					CACHE_LIMIT_DEFAULT;
@@ -121,8 +121,8 @@ static int mikulas_status_table(struct dm_exception_store *store, char *buf, siz
 }
 
 /*
- * What is in use. The free part of the metadata area is the reserve that exceptions cannot have: it counts as
- * free, so that a full store shows a little less than everything allocated.
+ * What is in use. The free part of the metadata area is the reserve that exceptions cannot have: it
+ * counts as free, so that a full store shows a little less than everything allocated.
  */
 static void mikulas_get_space(struct dm_exception_store *store, u64 *total, u64 *allocated,
 			      u64 *metadata)

@@ -2,8 +2,9 @@
 /*
  * The superblock: load, format, and the one writer of it.
  *
- * Three want to write it: format() (before anything else runs), a checkpoint, and the invalid mark. One write is under way at a time; the mark waits
- * for a checkpoint's write to end, and no checkpoint is written after it.
+ * Three want to write it: format() (before anything else runs), a checkpoint, and the invalid mark.
+ * One write is under way at a time; the mark waits for a checkpoint's write to end, and no
+ * checkpoint is written after it.
  */
 #include "mikulas.h"
 
@@ -105,8 +106,8 @@ static int write_now(struct dm_exception_store *store)
 }
 
 /*
- * The log is zeroed and durable before the superblock is written: nothing of an earlier store can be
- * taken for a record of this one (H32).
+ * The log is zeroed and durable before the superblock is written: nothing of an earlier store can
+ * be taken for a record of this one (H32).
  */
 int super_format(struct dm_exception_store *store)
 {

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The core's side of core/store.h on a plain buffer: a test double that lets a store be driven one event at a time.
+ * The core's side of core/store.h on a plain buffer: a test double that lets a store be driven one
+ * event at a time.
  *
- * The disk is the device of design: 512-byte sectors, each atomic; an unflushed sector survives a power cut as any of
- * its versions since the last durable one. Requests end in an order chosen from the seed. Everything runs
- * in one simulated thread, so the shim's checks (leaks, redzones, sleeping) hold.
+ * The disk is the device of design: 512-byte sectors, each atomic; an unflushed sector survives a
+ * power cut as any of its versions since the last durable one. Requests end in an order chosen from
+ * the seed. Everything runs in one simulated thread, so the shim's checks (leaks, redzones,
+ * sleeping) hold.
  */
 #ifndef TESTS_STORE_DOUBLE_H
 #define TESTS_STORE_DOUBLE_H
@@ -24,15 +26,15 @@
 
 #include "../../stores/mikulas/mikulas.h"
 
-#define CHECK(condition, ...)                                                                   \
-	do {                                                                                    \
-		if (!(condition)) {                                                             \
-			fprintf(stderr, "%s:%d: seed %llu: not so: %s", __FILE__, __LINE__,     \
-				(unsigned long long)double_seed, #condition);                   \
-			fprintf(stderr, "\n" __VA_ARGS__);                                      \
-			fprintf(stderr, "\n");                                                  \
-			exit(1);                                                                \
-		}                                                                               \
+#define CHECK(condition, ...)                                                               \
+	do {                                                                                \
+		if (!(condition)) {                                                         \
+			fprintf(stderr, "%s:%d: seed %llu: not so: %s", __FILE__, __LINE__, \
+				(unsigned long long)double_seed, #condition);               \
+			fprintf(stderr, "\n" __VA_ARGS__);                                  \
+			fprintf(stderr, "\n");                                              \
+			exit(1);                                                            \
+		}                                                                           \
 	} while (0)
 
 static u64 double_seed;
@@ -99,8 +101,9 @@ static inline void disk_free(struct double_disk *disk)
 
 static inline const u8 *sector_data(struct double_disk *disk, u64 sector)
 {
-	return disk->volatile_versions && disk->volatile_versions[sector] ? disk->volatile_versions[sector]->data :
-						 disk->durable + sector * SECTOR_SIZE;
+	return disk->volatile_versions && disk->volatile_versions[sector] ?
+		       disk->volatile_versions[sector]->data :
+		       disk->durable + sector * SECTOR_SIZE;
 }
 
 static void sector_harden(struct double_disk *disk, u64 sector)
@@ -488,8 +491,8 @@ static inline void double_power_cut(struct dm_multisnap *s)
 
 static inline void double_fail(void *context, const char *what)
 {
-	fprintf(stderr, "seed %llu: the simulated kernel: %s\n",
-		(unsigned long long)double_seed, what);
+	fprintf(stderr, "seed %llu: the simulated kernel: %s\n", (unsigned long long)double_seed,
+		what);
 	exit(1);
 }
 
@@ -503,7 +506,8 @@ static inline void double_log(void *context, int level, const char *line)
 
 static inline void double_run(void (*fn)(void *arg), void *arg, u64 seed)
 {
-	struct sim_options options = { .strategy = SIM_FIFO, .fail = double_fail,
+	struct sim_options options = { .strategy = SIM_FIFO,
+				       .fail = double_fail,
 				       .log = double_log };
 
 	double_show_log = getenv("SHOW_LOG") != NULL;

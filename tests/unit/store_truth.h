@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What a store must answer, kept in plain lists: for each snapshot and chunk the token that it reads, and for each store
- * chunk the token that was last put there.
+ * What a store must answer, kept in plain lists: for each snapshot and chunk the token that it
+ * reads, and for each store chunk the token that was last put there.
  *
- * A token names a content. The origin's own content of chunk c is ORIGIN: a snapshot that is not remapped reads it.
- * An origin write puts a token in the places that the store gives, and then nobody may be left that reads
- * ORIGIN of the past: truth_origin_write() says what all of them must read from then on.
+ * A token names a content. The origin's own content of chunk c is ORIGIN: a snapshot that is not
+ * remapped reads it. An origin write puts a token in the places that the store gives, and then
+ * nobody may be left that reads ORIGIN of the past: truth_origin_write() says what all of them must
+ * read from then on.
  */
 #ifndef TESTS_STORE_TRUTH_H
 #define TESTS_STORE_TRUTH_H
@@ -128,13 +129,13 @@ static inline void truth_settle(struct truth *t)
 }
 
 /* Repeat while -EAGAIN. */
-#define TRUTH_RETRY(t, r, call)                                                                 \
-	do {                                                                                    \
-		u64 tries_ = 0;                                                                 \
-		while (((r) = (call)) == -EAGAIN) {                                             \
-			CHECK(tries_++ < 1000000, "-EAGAIN for ever");                          \
-			truth_again(t);                                                         \
-		}                                                                               \
+#define TRUTH_RETRY(t, r, call)                                        \
+	do {                                                           \
+		u64 tries_ = 0;                                        \
+		while (((r) = (call)) == -EAGAIN) {                    \
+			CHECK(tries_++ < 1000000, "-EAGAIN for ever"); \
+			truth_again(t);                                \
+		}                                                      \
 	} while (0)
 
 static inline void truth_put(struct truth *t, block_t block, u64 token)
@@ -338,8 +339,8 @@ static inline bool truth_matches(struct truth *t, const struct truth_state *st, 
 			int r;
 
 			TRUTH_RETRY(t, r,
-				    t->s.ops->find_snapshot_chunk(t->s.store, st->ids[i], c,
-								  false, &block));
+				    t->s.ops->find_snapshot_chunk(t->s.store, st->ids[i], c, false,
+								  &block));
 			CHECK(r >= 0, "%d", r);
 			token = r == CHUNK_NOT_REMAPPED ? ORIGIN_TOKEN : t->content[block];
 			if (must)

@@ -2,7 +2,8 @@
 /*
  * What the metadata of the mikulas store costs: counts, which are exact.
  *
- * Random first writes of the origin with one snapshot, 8 KiB chunks, groups of 16, default arguments.
+ * Random first writes of the origin with one snapshot, 8 KiB chunks, groups of 16, default
+ * arguments.
  */
 #include "store_double.h"
 
@@ -113,8 +114,9 @@ static void report(const char *what, const struct cost *cost)
 
 static void test_random_first_writes(void **state)
 {
-	struct cost cost = { .shift = 20, .group = 16, .block_sectors = 1, .snapshots = 1,
-			     .args = "" };
+	struct cost cost = {
+		.shift = 20, .group = 16, .block_sectors = 1, .snapshots = 1, .args = ""
+	};
 
 	double_run(run, &cost, 1);
 	report("512-byte blocks, groups of 16", &cost);
@@ -127,10 +129,12 @@ static void test_random_first_writes(void **state)
 
 static void test_variants(void **state)
 {
-	struct cost single = { .shift = 18, .group = 1, .block_sectors = 1, .snapshots = 1,
-			       .args = "" };
-	struct cost blocks = { .shift = 18, .group = 16, .block_sectors = 8, .snapshots = 1,
-			       .args = "" };
+	struct cost single = {
+		.shift = 18, .group = 1, .block_sectors = 1, .snapshots = 1, .args = ""
+	};
+	struct cost blocks = {
+		.shift = 18, .group = 16, .block_sectors = 8, .snapshots = 1, .args = ""
+	};
 
 	double_run(run, &single, 1);
 	report("one in flight", &single);
@@ -143,8 +147,9 @@ static void test_variants(void **state)
 /* The number of snapshots does not matter: the same records, flushes and bytes. */
 static void test_ten_thousand_snapshots(void **state)
 {
-	struct cost one = { .shift = 16, .group = 16, .block_sectors = 1, .snapshots = 1,
-			    .args = "" };
+	struct cost one = {
+		.shift = 16, .group = 16, .block_sectors = 1, .snapshots = 1, .args = ""
+	};
 	struct cost many = one;
 
 	many.snapshots = 10000;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Damaged mikulas stores (H25, H26, H27, H32): refused, an error, or right; never wrong, never a hang, never a crash.
+ * Damaged mikulas stores (H25, H26, H27, H32): refused, an error, or right; never wrong, never a
+ * hang, never a crash.
  */
 #include "store_truth.h"
 
@@ -90,8 +91,8 @@ static void exercise(struct truth *t)
 			block_t block;
 			int r;
 
-			TRUTH_RETRY(t, r, s->ops->find_snapshot_chunk(s->store, id, c, true,
-								      &block));
+			TRUTH_RETRY(t, r,
+				    s->ops->find_snapshot_chunk(s->store, id, c, true, &block));
 			if (r == CHUNK_SHARED)
 				r = s->ops->make_chunk_writeable(s->store, remap);
 			else if (r == CHUNK_NOT_REMAPPED)
@@ -152,7 +153,8 @@ static void check_not_wrong(struct image *image, u64 byte, unsigned int bit)
 				break;
 			}
 			CHECK((r == CHUNK_NOT_REMAPPED ? ORIGIN_TOKEN : t->content[block]) ==
-			      expected.reads[i][c], "wrong answer, byte %llu", byte);
+				      expected.reads[i][c],
+			      "wrong answer, byte %llu", byte);
 		}
 	}
 	if (!t->s.error) {
@@ -202,7 +204,8 @@ static void hostile(void *arg)
 		image_restore(&image);
 		if (rnd(4)) {
 			for (unsigned int n = 1 + rnd(3); n--;)
-				bytes[block * MBLOCK_BYTES + (rnd(2) ? rnd(120) : rnd(MBLOCK_BYTES))] =
+				bytes[block * MBLOCK_BYTES +
+				      (rnd(2) ? rnd(120) : rnd(MBLOCK_BYTES))] =
 					rnd(3) ? rnd(256) : 0xff * rnd(2);
 			seal_mblock(bytes, block);
 		} else {
@@ -318,7 +321,8 @@ static bool answers_not_wrong(struct truth *t, const struct truth_state *expecte
 			if (r < 0)
 				return true;
 			CHECK((r == CHUNK_NOT_REMAPPED ? ORIGIN_TOKEN : t->content[place]) ==
-			      expected->reads[i][c], "wrong answer, block %llu lost", block);
+				      expected->reads[i][c],
+			      "wrong answer, block %llu lost", block);
 		}
 	}
 	/* Marks in the maps are looked at when they change. */

@@ -70,7 +70,10 @@ static void test_node_round_trip(void **state)
 	double_run(node_round, NULL, 1);
 }
 
-/* Any change is found by the checksum; with the checksum made right again what is accepted can be read. */
+/*
+ * Any change is found by the checksum; with the checksum made right again what is accepted can be
+ * read.
+ */
 static void node_damage(void *arg)
 {
 	static struct entry entries[300];
@@ -269,8 +272,11 @@ static void seal_super(struct super_disk *disk)
 /* Each bit: refused; and with a right checksum refused or within bounds. */
 static void super_damage(void *arg)
 {
-	struct super super = { .chunk_shift = 4, .block_sectors = 1, .origin_sectors = 1 << 20,
-			       .device_sectors = 1 << 20 }, copy;
+	struct super super = { .chunk_shift = 4,
+			       .block_sectors = 1,
+			       .origin_sectors = 1 << 20,
+			       .device_sectors = 1 << 20 },
+		     copy;
 	struct super_disk disk, bad;
 	int error;
 
@@ -286,8 +292,8 @@ static void super_damage(void *arg)
 			continue;
 		CHECK((copy.data_start + copy.data_chunks) << copy.chunk_shift <=
 		      copy.device_sectors);
-		CHECK((copy.meta_start + copy.meta_blocks) << 3 <=
-		      copy.data_start << copy.chunk_shift);
+		CHECK((copy.meta_start + copy.meta_blocks) << 3 <= copy.data_start
+									   << copy.chunk_shift);
 		CHECK(copy.log_start + copy.log_blocks <= copy.map_start);
 	}
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The mikulas store at its limits: full store, full log, smallest cache, failing I/O and memory, exhausted counters, the invalid mark.
+ * The mikulas store at its limits: full store, full log, smallest cache, failing I/O and memory,
+ * exhausted counters, the invalid mark.
  */
 #include "store_truth.h"
 
@@ -454,7 +455,9 @@ static void test_h20_invalid_mark(void **state)
 #define WAITERS 16
 #define MANY 200000
 
-/* Sixteen look-ups at once, each beginning anew after every event, in the smallest cache: all end. */
+/*
+ * Sixteen look-ups at once, each beginning anew after every event, in the smallest cache: all end.
+ */
 static void small_cache_run(void *arg)
 {
 	struct dm_multisnap s = { 0 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The mikulas store against plain lists: random operations, I/O ending in random order, power cuts at any point.
+ * The mikulas store against plain lists: random operations, I/O ending in random order, power cuts
+ * at any point.
  */
 #include "store_truth.h"
 
@@ -72,8 +73,7 @@ static void run(void *arg)
 		truth_delete(t, t->now.nr - 1);
 		truth_settle(t);
 	}
-	CHECK(t->s.store->open.nr_exceptions == 0, "%llu left",
-	      t->s.store->open.nr_exceptions);
+	CHECK(t->s.store->open.nr_exceptions == 0, "%llu left", t->s.store->open.nr_exceptions);
 	double_unload(&t->s);
 	r = truth_load(t, setup->args);
 	CHECK(r == 0, "last load: %d", r);
