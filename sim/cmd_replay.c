@@ -24,7 +24,7 @@ struct replay_args {
 	u64 cache_threshold, cache_limit;
 	const char *json;
 	const char **files;
-	bool origin_given, depth_given, verify_given;
+	bool origin_given, depth_given, verify_given, fit;
 };
 
 enum {
@@ -32,7 +32,7 @@ enum {
 	OPT_VERIFY_EVERY, OPT_NO_VERIFY, OPT_DEPTH, OPT_ORIGIN_SIZE, OPT_STORE_SIZE, OPT_CACHE_THRESHOLD,
 	OPT_CACHE_LIMIT, OPT_SAVE_STORE, OPT_SAVE_ORIGIN, OPT_FORMAT, OPT_TIME_UNIT, OPT_OFFSET_UNIT,
 	OPT_MAX_BAD, OPT_FORCE, OPT_BLOCK_SIZE, OPT_PRESERVE, OPT_SNAP_READS, OPT_SNAP_WRITES, OPT_RACES,
-	OPT_PAST_END, OPT_STRATEGY, OPT_LOG, OPT_VERIFY_DELETED,
+	OPT_PAST_END, OPT_STRATEGY, OPT_LOG, OPT_VERIFY_DELETED, OPT_FIT,
 };
 
 static const struct argp_option options[] = {
@@ -55,6 +55,7 @@ static const struct argp_option options[] = {
 	{ "depth", OPT_DEPTH, "N", 0, "bios in flight at most (default 32; timed: 4096)", 0 },
 	{ "origin-size", OPT_ORIGIN_SIZE, "SIZE", 0, "default: what the trace needs", 0 },
 	{ "store-size", OPT_STORE_SIZE, "SIZE", 0, "default: more than can be needed", 0 },
+	{ "fit", OPT_FIT, 0, 0, "find the smallest store that suffices, by trying", 0 },
 	{ "past-end", OPT_PAST_END, "refuse|wrap", 0, "requests past the end (default: refuse)", 0 },
 	{ "block-size", OPT_BLOCK_SIZE, "BYTES", 0, "logical block size of both devices (default 512)", 0 },
 	{ "races", OPT_RACES, 0, 0, "issue overlapping requests at the same time", 0 },
@@ -203,6 +204,9 @@ static error_t parse_devices(int key, char *arg, struct replay_args *a, bool *go
 		return 0;
 	case OPT_STORE_SIZE:
 		*good = parse_size_sectors(arg, &a->o.store_sectors) && a->o.store_sectors;
+		return 0;
+	case OPT_FIT:
+		a->fit = true;
 		return 0;
 	case OPT_PAST_END:
 		*good = either(arg, "refuse", "wrap", &wrap);
@@ -428,8 +432,8 @@ static int run_all(struct replay_args *a, struct replay_trace *trace, struct rep
 			a->o.store_sectors = store_size(a, e);
 		if (replay_run(replay_trace_source(trace), e, &a->o, &results[i]))
 			return SIM_EXIT_USAGE;
-		if (progress_due() || a->o.log)
-			progress_clear();
+		if (a->fit && !results[i].error)
+			results[i].fit = replay_fit(replay_trace_source(trace), e, &a->o, &results[i]);
 	}
 	if (report(a, trace, results))
 		return SIM_EXIT_USAGE;

@@ -281,84 +281,6 @@ static void issue_all(struct replay *r)
 	r->result->total = r->issued;
 }
 
-/* ---- the store's disk: one record is a write with PREFLUSH and FUA, but for the superblock's ---- */
-
-static void store_event(void *context, const struct disk_log_event *ev)
-{
-	struct replay *r = context;
-	u64 copied = sim_counts()->copy_destinations;
-
-	if (ev->completed || (ev->opf & (REQ_PREFLUSH | REQ_FUA)) != (REQ_PREFLUSH | REQ_FUA) ||
-	    !ev->sectors || ev->sector == 0)
-		return;
-	r->result->records++;
-	histogram_add(&r->result->group_sizes, copied - r->copies_at_record);
-	r->copies_at_record = copied;
-}
-
-/* ---- counts ---- */
-
-#define DIFF(field) (a.field - b->field)
-
-static struct disk_counts counts_since(struct disk *disk, const struct disk_counts *b)
-{
-	struct disk_counts a = *disk_counts(disk);
-
-	return (struct disk_counts){
-		.reads = DIFF(reads), .writes = DIFF(writes), .flushes = DIFF(flushes),
-		.discards = DIFF(discards), .write_zeroes = DIFF(write_zeroes),
-		.preflush = DIFF(preflush), .fua = DIFF(fua), .sectors_read = DIFF(sectors_read),
-		.sectors_written = DIFF(sectors_written),
-		.sectors_discarded = DIFF(sectors_discarded), .meta_writes = DIFF(meta_writes),
-		.meta_sectors_written = DIFF(meta_sectors_written), .errors = DIFF(errors),
-	};
-}
-
-static struct sim_counts sim_since(const struct sim_counts *b)
-{
-	struct sim_counts a = *sim_counts();
-
-	return (struct sim_counts){
-		.context_switches = DIFF(context_switches), .wakeups = DIFF(wakeups),
-		.events = DIFF(events), .bios = DIFF(bios), .bio_splits = DIFF(bio_splits),
-		.copies = DIFF(copies), .copy_sectors = DIFF(copy_sectors),
-		.copy_destinations = DIFF(copy_destinations), .zeroes = DIFF(zeroes),
-		.zero_sectors = DIFF(zero_sectors),
-	};
-}
-
-struct counts_start {
-	struct disk_counts origin, store;
-	struct sim_counts sim;
-};
-
-static void counts_begin(struct replay *r, struct counts_start *start)
-{
-	start->origin = *disk_counts(r->origin_disk);
-	start->store = *disk_counts(r->store_disk);
-	start->sim = *sim_counts();
-	r->result->records = 0;
-	memset(&r->result->group_sizes, 0, sizeof(r->result->group_sizes));
-	r->copies_at_record = start->sim.copy_destinations;
-}
-
-static void counts_end(struct replay *r, const struct counts_start *start)
-{
-	struct replay_result *result = r->result;
-	u64 data;
-
-	result->origin = counts_since(r->origin_disk, &start->origin);
-	result->store = counts_since(r->store_disk, &start->store);
-	result->sim = sim_since(&start->sim);
-	result->copied_chunks = result->sim.copy_destinations;
-	result->copied_sectors = result->copied_chunks * r->options->chunk;
-	result->metadata_sectors = result->store.meta_sectors_written;
-	data = result->store.sectors_written - result->metadata_sectors;
-	result->direct_chunk_writes_sectors =
-		data > result->copied_sectors ? data - result->copied_sectors : 0;
-	result->memory_peak = sim_memory_peak_bytes();
-}
-
 /* ---- set-up and end ---- */
 
 static void add_disks(struct replay *r)
@@ -367,7 +289,7 @@ static void add_disks(struct replay *r)
 
 	r->origin_disk = disk_delay_create(disk_ram_create("origin", o->origin_sectors), o->model);
 	r->store_disk = disk_delay_create(disk_log_create(disk_ram_create("store", o->store_sectors),
-							  store_event, r), o->model);
+							  replay_store_event, r), o->model);
 	disk_register("origin", r->origin_disk, o->block_size);
 	disk_register("store", r->store_disk, o->block_size);
 }
@@ -422,7 +344,7 @@ static void replay_thread(void *arg)
 	struct replay *r = arg;
 	const struct replay_options *o = r->options;
 	struct replay_status status;
-	struct counts_start start;
+	struct replay_counts start;
 	u64 t0, t1;
 
 	if (!start_target(r))
@@ -435,7 +357,7 @@ static void replay_thread(void *arg)
 		r->result->metadata_start = status.metadata;
 	}
 	sim_memory_peak_reset();
-	counts_begin(r, &start);
+	replay_counts_begin(r, &start);
 	t0 = cpu_ns();
 	if (o->phase)
 		o->phase(o->phase_context, true);
@@ -446,7 +368,7 @@ static void replay_thread(void *arg)
 		o->phase(o->phase_context, false);
 	t1 = cpu_ns();
 	r->result->cpu_replay_ns += t1 - t0 - r->result->cpu_readback_ns;
-	counts_end(r, &start);
+	replay_counts_end(r, &start);
 	replay_sample(r);
 	if (o->verify)
 		replay_read_back(r);

@@ -119,6 +119,7 @@ struct replay_options {
 	const char *reproducer;
 	const char *trace_name;		/* for messages */
 	bool log;			/* the kernel log to stderr */
+	bool quiet;			/* no message about a full store */
 	/* for bench */
 	const char *table;		/* instead of the multisnapshot's; no snapshots then */
 	const char *module;		/* that this table needs */
@@ -156,6 +157,7 @@ struct replay_result {
 	u64 duration_ns;			/* simulated, to the end of the last request */
 	/* space, in sectors */
 	sector_t origin_sectors, store_sectors, chunk;
+	sector_t fit;			/* the smallest store that does, if that was searched */
 	u64 allocated, metadata, allocated_peak, metadata_peak;
 	u64 allocated_start, metadata_start;	/* before the first request */
 	struct replay_sample samples[REPLAY_SAMPLES];
@@ -175,6 +177,10 @@ struct replay_result {
 /* 0: ran to the end (see mismatches, failed); -1: could not be set up, message printed. */
 int replay_run(struct replay_source *source, const struct replay_extent *extent,
 	       const struct replay_options *options, struct replay_result *result);
+
+/* The smallest store for the same run, to 1 MiB or 0.5 %; @known is the result with a store that was large enough. */
+sector_t replay_fit(struct replay_source *source, const struct replay_extent *extent,
+		    const struct replay_options *options, const struct replay_result *known);
 
 /* ---- report ---- */
 

@@ -88,6 +88,15 @@ void replay_bio_put(struct replay_bio *b);
 void replay_found(struct replay *r, const struct oracle_mismatch *m, u64 position, const char *when);
 u32 replay_random(struct replay *r, u32 n);
 
+/* replay_counts.c */
+struct replay_counts {
+	struct disk_counts origin, store;
+	struct sim_counts sim;
+};
+void replay_counts_begin(struct replay *r, struct replay_counts *start);
+void replay_counts_end(struct replay *r, const struct replay_counts *start);
+void replay_store_event(void *context, const struct disk_log_event *ev);
+
 /* replay_snaps.c */
 bool replay_status(struct replay *r, struct replay_status *status);
 void replay_sample(struct replay *r);

@@ -91,7 +91,9 @@ static json_t *store_json(const struct replay_result *r)
 	json_t *o = json_object();
 
 	set_sectors(o, "size", r->store_sectors);
-	set_sectors(o, "needed", r->allocated_peak);
+	set_sectors(o, "largest_use", r->allocated_peak);
+	if (r->fit)
+		set_sectors(o, "smallest_that_suffices", r->fit);
 	set_sectors(o, "allocated", r->allocated);
 	set_sectors(o, "metadata", r->metadata);
 	set_sectors(o, "metadata_peak", r->metadata_peak);

@@ -106,6 +106,7 @@ CELL(group_max, "%llu", (u64)r->group_sizes.max)
 CELL(allocated, "%s", size_of(r->allocated))
 CELL(on_disk_metadata, "%s", size_of(r->metadata))
 CELL(needed, "%s", size_of(r->allocated_peak))
+CELL(fit, "%s", size_of(r->fit))
 CELL(store_size, "%s", size_of(r->store_sectors))
 CELL(memory, "%s", size_of(bytes_to_sectors(r->memory_peak + SECTOR_SIZE - 1)))
 CELL(duration, "%s", duration_of(r->duration_ns))
@@ -188,6 +189,11 @@ static void growth_table(FILE *out, const struct replay_result *r, unsigned int 
 
 /* ---- words ---- */
 
+static u64 store_of(const struct replay_result *r)
+{
+	return r->fit ? r->fit : r->allocated_peak;
+}
+
 static void words(FILE *out, const struct replay_extent *e, const struct replay_options *o,
 		  const struct replay_result *r, unsigned int nr)
 {
@@ -195,7 +201,7 @@ static void words(FILE *out, const struct replay_extent *e, const struct replay_
 	u64 changed = r->sectors[REPLAY_WRITE] + r->sectors[REPLAY_DISCARD] + r->sectors[REPLAY_WRITE_ZEROES];
 
 	for (unsigned int i = 1; i < nr; i++)
-		if (!r[i].error && (best->error || r[i].allocated_peak < best->allocated_peak))
+		if (!r[i].error && (best->error || store_of(&r[i]) < store_of(best)))
 			best = &r[i];
 	fprintf(out, "\nIn words\n");
 	if (!best->snapshots_made && !o->initial_snapshots) {
@@ -206,13 +212,16 @@ static void words(FILE *out, const struct replay_extent *e, const struct replay_
 	fprintf(out, "  The requests changed %s of an origin of %s; %llu snapshots were made, at most %llu at a time.\n",
 		size_of(changed), size_of(best->origin_sectors),
 		best->snapshots_made + best->subsnaps_made, best->snapshots_peak);
+	if (2 * (r->sectors[REPLAY_DISCARD] + r->sectors[REPLAY_WRITE_ZEROES]) > changed)
+		fprintf(out, "  Most of it, %s, are discards and write-zeroes: the snapshots keep what they take away.\n",
+			size_of(r->sectors[REPLAY_DISCARD] + r->sectors[REPLAY_WRITE_ZEROES]));
 	fprintf(out, "  A chunk is copied when it first changes after a snapshot, once for all snapshots that share it.\n");
 	for (unsigned int i = 0; i < nr; i++) {
 		const struct replay_result *q = &r[i];
 
 		fprintf(out,
 			"  With chunks of %s: %llu copies of %s in all, %.2f of what was changed; %s of metadata was\n"
-			"  written for it (%.2f %% of the copies) in %llu commits of %.1f chunks each; the store must hold %s.\n",
+			"  written for it (%.2f %% of the copies) in %llu commits of %.1f chunks each; at most %s of the store was used.\n",
 			size_of(q->chunk), q->copied_chunks, size_of(q->copied_sectors),
 			ratio((double)q->copied_sectors, (double)changed), size_of(q->metadata_sectors),
 			100 * ratio((double)q->metadata_sectors, (double)q->copied_sectors), q->records,
@@ -221,13 +230,14 @@ static void words(FILE *out, const struct replay_extent *e, const struct replay_
 			fprintf(out, "  It failed with errno %d after %llu requests: these figures are of an unfinished run.\n",
 				-q->error, q->error_at);
 	}
-	if (nr > 1)
-		fprintf(out, "  Smallest store: chunks of %s, at least %s; with a fifth to spare %s.\n",
+	if (best->fit)
+		fprintf(out, "  How large must the store be? Chunks of %s did with %s and not with less.\n",
+			size_of(best->chunk), size_of(best->fit));
+	else
+		fprintf(out, "  How large must the store be? With chunks of %s it needs %s, and a reserve; with a fifth to spare %s.\n"
+			"  --fit finds the smallest that suffices.\n",
 			size_of(best->chunk), size_of(best->allocated_peak),
 			size_of(best->allocated_peak + best->allocated_peak / 5));
-	else
-		fprintf(out, "  How large must the store be? At least %s; with a fifth to spare %s.\n",
-			size_of(best->allocated_peak), size_of(best->allocated_peak + best->allocated_peak / 5));
 }
 
 static void cost_rows(FILE *out, const struct replay_result *r, unsigned int nr)
@@ -256,7 +266,9 @@ static void cost_rows(FILE *out, const struct replay_result *r, unsigned int nr)
 	row(out, "  largest", cell_group_max, r, nr);
 	row(out, "store used at the end", cell_allocated, r, nr);
 	row(out, "  of it metadata", cell_on_disk_metadata, r, nr);
-	row(out, "store needed (largest use)", cell_needed, r, nr);
+	row(out, "largest use of the store", cell_needed, r, nr);
+	if (r->fit)
+		row(out, "smallest store that suffices", cell_fit, r, nr);
 	row(out, "store given", cell_store_size, r, nr);
 	row(out, "memory of core and store, peak", cell_memory, r, nr);
 	row(out, "simulated duration", cell_duration, r, nr);

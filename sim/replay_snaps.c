@@ -54,9 +54,10 @@ static void note_space(struct replay *r, const struct replay_status *status)
 		if (r->oracle)
 			oracle_set_state(r->oracle, r->options->preserve_on_error ? ORACLE_STOPPED :
 										    ORACLE_DROPPED);
-		sim_message("%s: after %llu requests the target reports %s%s", r->options->trace_name,
-			    r->issued, errno_name(status->error),
-			    status->error == -ENOSPC ? ": the store is too small" : "");
+		if (!r->options->quiet)
+			sim_message("%s: after %llu requests the target reports %s%s",
+				    r->options->trace_name, r->issued, errno_name(status->error),
+				    status->error == -ENOSPC ? ": the store is too small" : "");
 	}
 }
 
