@@ -131,10 +131,10 @@ static char *read_text(const char *path)
 
 static int run_file(const struct run_arguments *a, const char *path)
 {
-	/* Commands, and their words, live as long as the program. */
-	static struct script_command *script;
+	struct script_command *script;
 	char error[SCRIPT_ERROR_MAX];
 	char *text = read_text(path);
+	int status = SIM_EXIT_OK;
 
 	if (!text) {
 		sim_message("%s: %s", path, strerror(errno));
@@ -146,7 +146,10 @@ static int run_file(const struct run_arguments *a, const char *path)
 		sim_message("%s", error);
 		return SIM_EXIT_USAGE;
 	}
-	return a->syntax ? SIM_EXIT_OK : script_run(&a->script, script);
+	if (!a->syntax)
+		status = script_run(&a->script, script);
+	script_free(script);
+	return status;
 }
 
 int cmd_run(int argc, char **argv)

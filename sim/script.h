@@ -29,9 +29,8 @@ struct script_line {
 
 /* NULL and a message (file:line) in @error on failure. An empty file gives one line without words. */
 struct script_line *script_lex(const char *file, const char *text, char *error, size_t size);
+void script_lines_free(struct script_line *lines);
 
-/* What a script is made of lives as long as the program; held here, it is no leak. Returns @p; NULL aborts. */
-void *script_keep(void *p);
 
 /* ---- commands ---- */
 
@@ -66,6 +65,7 @@ struct script_args {
 #define SCRIPT_HAS_EXPECT 0x100
 #define SCRIPT_NO_TABLE 0x200
 #define SCRIPT_CLEAR 0x400
+#define SCRIPT_OWN_TEXT 0x800	/* text was allocated */
 
 struct script_command {
 	const char *file;
@@ -78,14 +78,16 @@ struct script_command {
 	struct script_args args;
 	struct script_command *block;	/* parallel { }, { }, start LABEL command */
 	struct script_command *next;
+	struct script_line *lines;	/* of the first command: what all words point into */
 	char *error;		/* the parser's message buffer, size SCRIPT_ERROR_MAX */
 };
 
 #define SCRIPT_ERROR_MAX 512
 
-/* The whole script. NULL and a message in @error. Never freed: it lives as long as the program. */
+/* The whole script; @file must outlive it. NULL and a message in @error. */
 struct script_command *script_parse(const char *file, const char *text,
 				    char error[SCRIPT_ERROR_MAX]);
+void script_free(struct script_command *script);
 
 /* For the verbs' parse(): all return false after recording the message. */
 bool script_syntax(struct script_command *c, const char *fmt, ...)

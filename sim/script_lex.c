@@ -26,18 +26,6 @@ static void *must(void *p)
 	return p;
 }
 
-void *script_keep(void *p)
-{
-	static void **kept;
-	static size_t n, max;
-
-	if (n == max) {
-		max = max ? 2 * max : 256;
-		kept = must(realloc(kept, max * sizeof(*kept)));
-	}
-	return kept[n++] = must(p);
-}
-
 static bool lex_error(struct lexer *lx, const char *why)
 {
 	snprintf(lx->error, lx->error_size, "%s:%u: %s", lx->file, lx->line, why);
@@ -104,6 +92,8 @@ static bool lex_word(struct lexer *lx, char **word)
 			fputc(*lx->at++, out);
 	}
 	fclose(out);
+	if (!ok)
+		free(*word);
 	return ok;
 }
 
@@ -117,10 +107,8 @@ static bool lex_line(struct lexer *lx, struct script_line *line)
 	while (*lx->at && *lx->at != '\n' && *lx->at != '#') {
 		char *word;
 
-		if (!lex_word(lx, &word)) {
-			free(word);
+		if (!lex_word(lx, &word))
 			return false;
-		}
 		line->words = must(realloc(line->words, (line->nr_words + 1) * sizeof(char *)));
 		line->words[line->nr_words++] = word;
 		end = lx->at;
@@ -136,6 +124,20 @@ static bool lex_line(struct lexer *lx, struct script_line *line)
 	return true;
 }
 
+void script_lines_free(struct script_line *lines)
+{
+	while (lines) {
+		struct script_line *line = lines;
+
+		lines = line->next;
+		for (int i = 0; i < line->nr_words; i++)
+			free(line->words[i]);
+		free(line->words);
+		free(line->text);
+		free(line);
+	}
+}
+
 struct script_line *script_lex(const char *file, const char *text, char *error, size_t size)
 {
 	struct lexer lx = {
@@ -144,12 +146,14 @@ struct script_line *script_lex(const char *file, const char *text, char *error, 
 	struct script_line *first = NULL, **end = &first;
 
 	do {
-		struct script_line *line = script_keep(calloc(1, sizeof(*line)));
+		struct script_line *line = must(calloc(1, sizeof(*line)));
 
-		if (!lex_line(&lx, line))
-			return NULL;
 		*end = line;
 		end = &line->next;
+		if (!lex_line(&lx, line)) {
+			script_lines_free(first);
+			return NULL;
+		}
 	} while (*lx.at);
 	return first;
 }

@@ -97,6 +97,29 @@ bool script_end(struct script_command *c)
 }
 
 static struct script_command *parse_lines(struct parser *p, const struct script_command *opener);
+static struct script_command *parse_command(struct parser *p, const struct script_line *line,
+					    int word, bool top);
+
+static void free_commands(struct script_command *first)
+{
+	while (first) {
+		struct script_command *c = first;
+
+		first = c->next;
+		free_commands(c->block);
+		if (c->args.flags & SCRIPT_OWN_TEXT)
+			free((char *)c->args.text);
+		free(c);
+	}
+}
+
+void script_free(struct script_command *script)
+{
+	struct script_line *lines = script ? script->lines : NULL;
+
+	free_commands(script);
+	script_lines_free(lines);
+}
 
 /* "expect-error ERRNO" in front of a command. */
 static bool take_expect_error(struct script_command *c, const struct script_line *line, int *word)
@@ -113,44 +136,49 @@ static bool take_expect_error(struct script_command *c, const struct script_line
 	return true;
 }
 
+/* What follows the verb in @line: checked by the verb, and what belongs to it. */
+static bool parse_rest(struct parser *p, struct script_command *c, const struct script_line *line,
+		       bool top)
+{
+	if (c->verb->parse(c))
+		return false;
+	if (!top && (c->verb->run == script_crash || c->verb->run == script_reload))
+		return script_syntax(c, "%s stands at the top level only", c->verb->name);
+	if (c->verb->run == script_parallel)
+		c->block = parse_lines(p, c);
+	else if (c->verb->run == script_start)
+		c->block = parse_command(p, line, line->nr_words - c->argc + c->next_arg, false);
+	else
+		return true;
+	return c->block != NULL;
+}
+
 /* The command in @line from word @word on. */
 static struct script_command *parse_command(struct parser *p, const struct script_line *line,
 					    int word, bool top)
 {
-	struct script_command *c = script_keep(calloc(1, sizeof(*c)));
+	struct script_command *c = calloc(1, sizeof(*c));
 	const char *verb;
 
+	if (!c)
+		abort();
 	c->file = p->file;
 	c->line = line->number;
 	c->text = line->text;
 	c->error = p->error;
 	if (!take_expect_error(c, line, &word))
-		return NULL;
+		goto bad;
 	verb = line->words[word++];
 	c->argc = line->nr_words - word;
 	c->argv = line->words + word;
 	c->verb = script_verb_find(verb);
-	if (!c->verb) {
+	if (!c->verb)
 		script_syntax(c, "%s: no such verb", verb);
-		return NULL;
-	}
-	if (c->verb->parse(c))
-		return NULL;
-	if (!top && (c->verb->run == script_crash || c->verb->run == script_reload)) {
-		script_syntax(c, "%s stands at the top level only", verb);
-		return NULL;
-	}
-	if (c->verb->run == script_parallel) {
-		c->block = parse_lines(p, c);
-		if (!c->block)
-			return NULL;
-	} else if (c->verb->run == script_start) {
-		c->block = parse_command(p, line, line->nr_words - c->argc + c->next_arg,
-					 false);
-		if (!c->block)
-			return NULL;
-	}
-	return c;
+	else if (parse_rest(p, c, line, top))
+		return c;
+bad:
+	free_commands(c);
+	return NULL;
 }
 
 /* Commands up to the end, or to the "}" of @opener; NULL on error. An empty block is an error. */
@@ -169,31 +197,40 @@ static struct script_command *parse_lines(struct parser *p, const struct script_
 				return first;
 			snprintf(p->error, SCRIPT_ERROR_MAX, "%s:%u: %s", p->file, line->number,
 				 opener ? "an empty block" : "\"}\" without \"{\"");
-			return NULL;
+			goto bad;
 		}
 		c = parse_command(p, line, 0, !opener);
 		if (!c)
-			return NULL;
+			goto bad;
 		*end = c;
 		end = &c->next;
 	}
 	if (opener) {
 		snprintf(p->error, SCRIPT_ERROR_MAX, "%s:%u: the block is not closed", p->file,
 			 opener->line);
-		return NULL;
+		goto bad;
 	}
 	if (!first)
 		snprintf(p->error, SCRIPT_ERROR_MAX, "%s: no commands", p->file);
 	return first;
+bad:
+	free_commands(first);
+	return NULL;
 }
 
 struct script_command *script_parse(const char *file, const char *text,
 				    char error[SCRIPT_ERROR_MAX])
 {
-	struct parser p = { .file = file, .error = error };
+	struct script_line *lines = script_lex(file, text, error, SCRIPT_ERROR_MAX);
+	struct parser p = { .file = file, .line = lines, .error = error };
+	struct script_command *script;
 
-	p.line = script_lex(file, text, error, SCRIPT_ERROR_MAX);
-	if (!p.line)
+	if (!lines)
 		return NULL;
-	return parse_lines(&p, NULL);
+	script = parse_lines(&p, NULL);
+	if (script)
+		script->lines = lines;
+	else
+		script_lines_free(lines);
+	return script;
 }

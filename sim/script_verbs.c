@@ -172,6 +172,7 @@ static bool message_words(struct script_command *c)
 		fprintf(out, "%s%s", first ? "" : " ", c->argv[c->next_arg++]);
 	fclose(out);
 	c->args.text = buffer;
+	c->args.flags |= SCRIPT_OWN_TEXT;
 	return true;
 }
 

@@ -19,9 +19,11 @@ static void accepts(const char *text, unsigned int commands)
 
 	if (!c)
 		print_error("%s: %s\n", text, error);
-	for (; commands; commands--, c = c->next)
-		assert_non_null(c);
-	assert_null(c);
+	for (const struct script_command *at = c; at || commands; at = at->next, commands--) {
+		assert_non_null(at);
+		assert_int_not_equal(commands, 0);
+	}
+	script_free(c);
 }
 
 static void refuses(const char *text, const char *message)
@@ -36,10 +38,10 @@ static void refuses(const char *text, const char *message)
 
 static void test_words(void **state)
 {
-	struct script_line *line;
+	struct script_line *lines, *line;
 	char error[SCRIPT_ERROR_MAX];
 
-	line = script_lex("f", "  a\t'b c' \"d\\\"e\\n\" f# g # h\n\n\\\ni j\\\nk", error, sizeof(error));
+	line = lines = script_lex("f", "  a\t'b c' \"d\\\"e\\n\" f# g # h\n\n\\\ni j\\\nk", error, sizeof(error));
 	assert_non_null(line);
 	assert_int_equal(line->number, 1);
 	assert_int_equal(line->nr_words, 5);
@@ -54,6 +56,7 @@ static void test_words(void **state)
 	assert_int_equal(line->nr_words, 3);
 	assert_string_equal(line->words[1], "j");
 	assert_null(line->next);
+	script_lines_free(lines);
 }
 
 static void test_commands(void **state)
