@@ -14,7 +14,7 @@ struct bench {
 	const char *store;
 	sector_t chunk;
 	unsigned int block_size, depth;
-	bool chunks_given, depth_given, block_size_given;
+	bool chunk_given, chunks_given, depth_given, block_size_given;
 	u64 chunks;			/* of the metadata bench */
 	u64 snapshots;			/* most, of the snapshots and create benches */
 	u64 exceptions;			/* of the memory bench */

@@ -190,7 +190,8 @@ static const struct replay_case replay_cases[] = {
 	{ "a snapshot after every 1000 requests, keep 64, every read verified", 0, 1000, 64, true },
 };
 
-static void replay_case(struct bench *b, struct replay_trace *t, const struct replay_case *c)
+static void replay_case(struct bench *b, struct replay_trace *t, const struct replay_case *c,
+			sector_t chunk)
 {
 	static struct replay_result r;
 	const struct replay_extent *e = replay_trace_extent(t);
@@ -198,8 +199,9 @@ static void replay_case(struct bench *b, struct replay_trace *t, const struct re
 	struct bench_source none;
 	struct replay_options o;
 
-	bench_source_init(&none, BENCH_RANDOM, b->chunk, 1, 1, b->seed);
+	bench_source_init(&none, BENCH_RANDOM, chunk, 1, 1, b->seed);
 	bench_options(b, &none, &o);
+	o.chunk = chunk;
 	o.origin_sectors = (e->end + 2047) & ~2047ull;
 	o.store_sectors = o.origin_sectors * (c->keep + 4) + (1u << 20);
 	o.initial_snapshots = c->initial;
@@ -214,7 +216,7 @@ static void replay_case(struct bench *b, struct replay_trace *t, const struct re
 		best_all = min(best_all, r.cpu_replay_ns + r.cpu_readback_ns);
 	}
 	bench_row(b, "%s: %llu requests, chunks of %llu sectors, %u in flight, %s; best of %d", b->traces[0],
-		  e->total, b->chunk, b->depth, c->text, REPLAY_TIMES);
+		  e->total, chunk, b->depth, c->text, REPLAY_TIMES);
 	bench_count(b, "chunks copied", r.copied_chunks);
 	bench_count(b, "bios that the target was given, split", r.origin.reads + r.origin.writes +
 		    r.origin.discards + r.origin.write_zeroes + r.origin.flushes);
@@ -239,8 +241,9 @@ int bench_replay(struct bench *b)
 	t = replay_trace_open(&to);
 	if (!t)
 		return -1;
-	for (unsigned int i = 0; i < sizeof(replay_cases) / sizeof(replay_cases[0]); i++)
-		replay_case(b, t, &replay_cases[i]);
+	for (sector_t chunk = b->chunk; chunk; chunk = !b->chunk_given && chunk == b->chunk ? 8 * chunk : 0)
+		for (unsigned int i = 0; i < sizeof(replay_cases) / sizeof(replay_cases[0]); i++)
+			replay_case(b, t, &replay_cases[i], chunk);
 	replay_trace_close(t);
 	return 0;
 }

@@ -34,7 +34,7 @@ enum {
 
 static const struct argp_option options[] = {
 	{ "store", OPT_STORE, "TYPE", 0, "store type (default mikulas)", 0 },
-	{ "chunk", OPT_CHUNK, "SIZE", 0, "chunk size (default 8K)", 0 },
+	{ "chunk", OPT_CHUNK, "SIZE", 0, "chunk size (default 8K; replay: 8K and 64K)", 0 },
 	{ "chunks", OPT_CHUNKS, "N", 0, "chunks of the metadata bench (1M means 1048576; default 1M)", 0 },
 	{ "depth", OPT_DEPTH, "N", 0, "bios in flight (default 32; metadata: 32 and 1)", 0 },
 	{ "block-size", OPT_BLOCK_SIZE, "BYTES", 0, "logical blocks of the devices (default 512; metadata: 512 and 4096)", 0 },
@@ -74,6 +74,7 @@ static bool parse_number(int key, const char *arg, struct bench *b, bool *good)
 {
 	switch (key) {
 	case OPT_CHUNK:
+		b->chunk_given = true;
 		*good = parse_size_sectors(arg, &b->chunk) && b->chunk && is_power_of_2(b->chunk);
 		return true;
 	case OPT_CHUNKS:
