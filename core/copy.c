@@ -144,6 +144,8 @@ void multisnap_copies_ended(struct dm_multisnap *s, struct list_head *done)
 			DMERR_LIMIT("%s: copying chunk %llu failed: %d", s->name,
 				    (unsigned long long)pe->chunk, pe->error);
 			dm_multisnap_set_error(s, pe->error);
+			/* Its group must never be committed, not even when a device was full. */
+			multisnap_halt(s);
 		}
 	}
 }

@@ -66,7 +66,33 @@ int multisnap_prepare_create(struct dm_multisnap *s, snapid_t master)
 	return r;
 }
 
-/* No lock. Creates @id and waits until it is durable. */
+/*
+ * Master lock. Creates the prepared snapshot. In the same step the id stops being the prepared one:
+ * no message "create" can be given a number that is being spent.
+ */
+static int spend_prepared(struct dm_multisnap *s)
+{
+	int r = dm_multisnap_has_error(s);
+
+	if (!r) {
+		/* Before the snapshot exists for any look-up. */
+		multisnap_forget_all_copied(s);
+		r = s->ops->create_snapshot(s->store, s->prepared);
+	}
+	if (r == -EAGAIN)
+		return r;
+	set_prepared(s, SNAPID_ORIGIN, SNAPID_ORIGIN);
+	if (!r) {
+		multisnap_mark_dirty(s);
+		multisnap_refresh_unshared(s);
+	}
+	return r;
+}
+
+/*
+ * No lock. Creates @id and waits until it is durable; unless a message has prepared something else
+ * meanwhile, which is for the next suspend.
+ */
 static int create_durably(struct dm_multisnap *s, snapid_t id)
 {
 	u64 seq, event;
@@ -74,16 +100,7 @@ static int create_durably(struct dm_multisnap *s, snapid_t id)
 
 	do {
 		multisnap_lock(s);
-		r = dm_multisnap_has_error(s);
-		if (!r) {
-			/* Before the snapshot exists for any look-up. */
-			multisnap_forget_all_copied(s);
-			r = s->ops->create_snapshot(s->store, id);
-		}
-		if (!r) {
-			multisnap_mark_dirty(s);
-			multisnap_refresh_unshared(s);
-		}
+		r = s->prepared == id ? spend_prepared(s) : 0;
 		seq = multisnap_changes_seq(s);
 		event = multisnap_event_seq(s);
 		multisnap_unlock(s);
@@ -108,7 +125,6 @@ int multisnap_create_prepared(struct dm_multisnap *s)
 	id = s->prepared;
 	master = s->prepared_master;
 	r = dm_multisnap_has_error(s);
-	set_prepared(s, SNAPID_ORIGIN, SNAPID_ORIGIN);
 	multisnap_unlock(s);
 	if (id == SNAPID_ORIGIN)
 		return 0;
@@ -133,8 +149,10 @@ int multisnap_create_prepared(struct dm_multisnap *s)
 	if (!r)
 		dm_table_event(s->ti->table);
 failed:
-	if (r)
+	if (r) {
+		multisnap_drop_prepared(s);
 		DMERR("%s: the snapshot prepared could not be created: %d", s->name, r);
+	}
 	return r;
 }
 
@@ -266,9 +284,11 @@ int multisnap_sync_snapshots(struct dm_multisnap *s)
 	r = delete_unlisted(s);
 	if (!r)
 		r = create_missing(s);
-	/* Half of it must not be committed. */
-	if (r)
+	/* Half of it must not be committed, not even when the rest did not fit. */
+	if (r) {
 		dm_multisnap_set_error(s, r);
+		multisnap_halt(s);
+	}
 	hold_groups(s, false);
 	if (!r)
 		r = multisnap_commit_all(s);

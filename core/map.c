@@ -96,7 +96,7 @@ enum bio_fate multisnap_do_origin_bio(struct dm_multisnap *s, struct bio *bio)
 		wait_for(pe, bio);
 		return BIO_TAKEN;
 	}
-	if (multisnap_is_tracked(s, chunk)) {
+	if (multisnap_is_tracked(s, chunk, BLOCK_ORIGIN)) {
 		bio_list_add(&s->tracked_wait, bio);
 		return BIO_TAKEN;
 	}
@@ -127,7 +127,7 @@ static void read_from_origin(struct dm_multisnap *s, struct bio *bio)
 		bt->zero_after = sector < s->origin_sectors ? s->origin_sectors - sector : 0;
 	}
 	if (!bt->zero || bt->zero_after)
-		multisnap_track_read(s, bio);
+		multisnap_track_read(s, bio, BLOCK_ORIGIN);
 	multisnap_submit_bio(s, bio, s->origin, sector);
 }
 
@@ -225,10 +225,13 @@ enum bio_fate multisnap_do_snapshot_bio(struct dm_multisnap *s, struct bio *bio)
 		return BIO_TAKEN;
 	}
 	if (!write) {
-		if (r == CHUNK_NOT_REMAPPED)
+		if (r == CHUNK_NOT_REMAPPED) {
 			read_from_origin(s, bio);
-		else
-			submit_to_store(s, bio, block);
+			return BIO_TAKEN;
+		}
+		if (r == CHUNK_SHARED)
+			multisnap_track_read(s, bio, block);
+		submit_to_store(s, bio, block);
 		return BIO_TAKEN;
 	}
 	if (r != CHUNK_NOT_REMAPPED) {
@@ -240,6 +243,11 @@ enum bio_fate multisnap_do_snapshot_bio(struct dm_multisnap *s, struct bio *bio)
 	}
 	if (r != CHUNK_PRIVATE)
 		return unshare(s, bio, r, block);
+	/* The chunk may still be read for a snapshot that has moved away (H29). */
+	if (multisnap_is_tracked(s, bt->chunk, block)) {
+		bio_list_add(&s->tracked_wait, bio);
+		return BIO_TAKEN;
+	}
 	submit_to_store(s, bio, block);
 	return BIO_TAKEN;
 }

@@ -128,7 +128,7 @@ struct dm_multisnap {
 	unsigned int pass_seq; /* passes of the worker; read without the lock */
 	struct bio_list again; /* wait for an event */
 	unsigned int nr_again;
-	struct bio_list tracked_wait; /* origin writes that wait for tracked reads */
+	struct bio_list tracked_wait; /* writes that wait for tracked reads */
 	struct bio_list giveup_wait; /* origin writes that wait for GIVEUP_DONE */
 	struct actions actions;
 	struct list_head background; /* struct dm_multisnap_background_work */
@@ -152,7 +152,7 @@ struct dm_multisnap {
 	struct list_head done_ios;
 	struct list_head done_copies;
 	struct hlist_head tracked[1 << MULTISNAP_HASH_BITS];
-	unsigned int nr_tracked;
+	unsigned int nr_tracked; /* of the origin */
 	unsigned int nr_copying; /* == nr_pending, for map */
 	bool tracked_waiters;
 	bool tracked_event;
@@ -171,11 +171,15 @@ struct multisnap_snap {
 	unsigned int in_flight; /* io_lock; held bios do not count */
 };
 
+/* In place of a store chunk: the origin. */
+#define BLOCK_ORIGIN ((block_t)U64_MAX)
+
 /* Per-bio data of both targets. */
 struct bio_track {
 	struct multisnap_snap *snap; /* NULL: the origin */
 	chunk_t chunk;
-	struct hlist_node tracked; /* a read sent to the origin for a snapshot */
+	struct hlist_node tracked; /* a read of a snapshot, from a place it does not own */
+	block_t place; /* of a tracked read: a shared store chunk, or BLOCK_ORIGIN */
 	struct pending_exception *full; /* this bio is its full_bio, and not yet written */
 	sector_t zero_after; /* read past the origin's end: sectors to keep after zeroing all */
 	bool zero;
@@ -275,10 +279,10 @@ void __multisnap_epoch_leave(struct dm_multisnap *s, unsigned int slot);
 bool multisnap_try_epoch(struct dm_multisnap *s);
 
 /* tracked.c */
-void multisnap_track_read(struct dm_multisnap *s, struct bio *bio);
+void multisnap_track_read(struct dm_multisnap *s, struct bio *bio, block_t place);
 void __multisnap_untrack_read(struct dm_multisnap *s, struct bio_track *bt);
-bool multisnap_is_tracked(struct dm_multisnap *s, chunk_t chunk);
-bool __multisnap_is_tracked(struct dm_multisnap *s, chunk_t chunk);
+bool multisnap_is_tracked(struct dm_multisnap *s, chunk_t chunk, block_t place);
+bool __multisnap_is_tracked(struct dm_multisnap *s, chunk_t chunk, block_t place);
 
 /* copied.c */
 void multisnap_remember_copied(struct dm_multisnap *s, chunk_t chunk);

@@ -251,7 +251,6 @@ static int snap_map(struct dm_target *ti, struct bio *bio)
 	} else if (!bio_sectors(bio)) {
 		/* An empty flush: what was written to the snapshot is on the store device. */
 		snap->in_flight++;
-		bio_set_dev(bio, s->store_dev->bdev);
 		r = DM_MAPIO_REMAPPED;
 	} else {
 		bio->bi_iter.bi_sector = dm_target_offset(ti, bio->bi_iter.bi_sector);
@@ -264,6 +263,9 @@ static int snap_map(struct dm_target *ti, struct bio *bio)
 		}
 	}
 	spin_unlock_irqrestore(&s->io_lock, flags);
+	/* It is in flight: the store device stays. */
+	if (r == DM_MAPIO_REMAPPED)
+		bio_set_dev(bio, s->store_dev->bdev);
 	return r;
 }
 

@@ -69,8 +69,8 @@ static int alloc_machinery(struct dm_multisnap *s, char **error)
 	s->copied = kvcalloc(1 << MULTISNAP_COPIED_BITS, sizeof(*s->copied), GFP_KERNEL);
 	if (!s->copied)
 		return -ENOMEM;
-	s->pending_pool = multisnap_pending_pool(min_t(unsigned int, s->pending_limit,
-						       MULTISNAP_PENDING_RESERVE));
+	s->pending_pool = multisnap_pending_pool(
+		min_t(unsigned int, s->pending_limit, MULTISNAP_PENDING_RESERVE));
 	if (!s->pending_pool)
 		return -ENOMEM;
 
@@ -158,6 +158,12 @@ static int set_geometry(struct dm_multisnap *s, char **error)
 		*error = "Chunk size smaller than a logical block of the devices";
 		return -EINVAL;
 	}
+	/* The last chunk is copied as far as the origin goes, to whole blocks of the store. */
+	if (sectors_to_bytes(s->origin_sectors) &
+	    (bdev_logical_block_size(s->store_dev->bdev) - 1)) {
+		*error = "The origin is not a multiple of the store's logical block";
+		return -EINVAL;
+	}
 	s->geometry.shift = ilog2(s->args.chunk_sectors);
 	r = dm_set_target_max_io_len(s->ti, s->args.chunk_sectors);
 	if (r)
@@ -210,7 +216,8 @@ static int parse_sync_ids(struct dm_multisnap *s, struct dm_arg_set *as, char **
 /* "<store type> <#store args> <store args>", then what follows it. The store is loaded last. */
 static int parse_store(struct dm_multisnap *s, struct dm_arg_set *as, char **error)
 {
-	struct dm_arg_set store_args, rest;
+	struct dm_exception_store *store;
+	struct dm_arg_set store_args;
 	const char *type;
 	unsigned int n;
 	int r;
@@ -224,8 +231,7 @@ static int parse_store(struct dm_multisnap *s, struct dm_arg_set *as, char **err
 	store_args.argc = n;
 	store_args.argv = as->argv;
 	dm_consume_args(as, n);
-	rest = *as;
-	if (!s->args.sync_snapshots && rest.argc) {
+	if (!s->args.sync_snapshots && as->argc) {
 		*error = "Too many arguments";
 		return -EINVAL;
 	}
@@ -236,11 +242,13 @@ static int parse_store(struct dm_multisnap *s, struct dm_arg_set *as, char **err
 		return -ENOENT;
 	}
 	*error = "Cannot load the exception store";
-	r = s->ops->init_exception_store(s, &s->store, &store_args, error);
-	if (r) {
-		s->store = NULL;
+	r = s->ops->init_exception_store(s, &store, &store_args, error);
+	if (r)
 		return r;
-	}
+	/* An error that the store has recorded may have started the worker by now. */
+	mutex_lock(&s->lock);
+	s->store = store;
+	mutex_unlock(&s->lock);
 	if (store_args.argc) {
 		*error = "Too many store arguments";
 		return -EINVAL;
@@ -412,10 +420,10 @@ static void origin_dtr(struct dm_target *ti)
 	multisnap_unlock(s);
 	multisnap_drain(s, SNAPID_ORIGIN);
 
-	if (s->started) {
+	if (s->started)
 		multisnap_create_prepared(s);
-		commit_and_stop(s);
-	}
+	/* Also where the first resume failed: the store may have begun something by then. */
+	commit_and_stop(s);
 	/* Whatever ends brings the worker round; one pass is for what it was told above. */
 	multisnap_kick(s);
 	for (;;) {
@@ -450,11 +458,16 @@ static int origin_preresume(struct dm_target *ti)
 {
 	struct dm_multisnap *s = ti->private;
 	int r = dm_multisnap_has_error(s);
+	unsigned int noio;
 
 	if (s->started)
 		return 0;
-	if (!r)
+	if (!r) {
+		/* The device may have had another table: write-back would wait for this resume. */
+		noio = memalloc_noio_save();
 		r = format_and_sync(s);
+		memalloc_noio_restore(noio);
+	}
 	if (r && s->args.preserve_on_error)
 		return r;
 	if (r)
@@ -494,7 +507,8 @@ static bool may_pass(struct dm_multisnap *s, chunk_t chunk)
 	else if (s->unshared && !s->nr_copying && !s->nr_tracked)
 		pass = true;
 	else
-		pass = __multisnap_is_copied(s, chunk) && !__multisnap_is_tracked(s, chunk);
+		pass = __multisnap_is_copied(s, chunk) &&
+		       !__multisnap_is_tracked(s, chunk, BLOCK_ORIGIN);
 	spin_unlock_irqrestore(&s->io_lock, flags);
 	return pass;
 }

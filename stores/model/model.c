@@ -205,10 +205,18 @@ static struct model_snapshot *find_snapshot(struct dm_exception_store *store, sn
 	return mask ? &store->snapshots[__ffs64(mask)] : NULL;
 }
 
+static bool being_deleted(struct dm_exception_store *store, snapid_t id)
+{
+	return slot_mask(store, id) & (store->deleting | store->deleting_closed);
+}
+
 static int model_allocate_snapid(struct dm_exception_store *store, snapid_t master, snapid_t *id)
 {
 	struct model_snapshot *snapshot;
 
+	/* Here, where it is an answer; in create_snapshot() it would cost all snapshots. */
+	if (!find_snapshot(store, SNAPID_ORIGIN))
+		return -ENOSPC;
 	if (master == SNAPID_ORIGIN) {
 		if (store->next_id >= MODEL_LOW_MAX)
 			return -ENOSPC;
@@ -244,7 +252,8 @@ static int model_create_snapshot(struct dm_exception_store *store, snapid_t id)
 			return -EINVAL;
 	} else {
 		master = find_snapshot(store, id | MODEL_LOW_MAX);
-		if (!master || (id & MODEL_LOW_MAX) < master->next_sub)
+		if (!master || being_deleted(store, master->id) ||
+		    (id & MODEL_LOW_MAX) < master->next_sub)
 			return -EINVAL;
 	}
 	if (!slot)
