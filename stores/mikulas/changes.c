@@ -9,13 +9,46 @@
  */
 #include "mikulas.h"
 
+void layer_init(struct layer_tree *tree)
+{
+	tree->exceptions = RB_ROOT;
+	tree->snapshots = RB_ROOT;
+	tree->count = 0;
+}
+
+static struct rb_root *layer_root(struct layer_tree *tree, u64 chunk)
+{
+	return chunk < EXCEPTION_CHUNK_END ? &tree->exceptions : &tree->snapshots;
+}
+
+static struct change *to_change(struct rb_node *node)
+{
+	return rb_entry_safe(node, struct change, node);
+}
+
+struct change *layer_first(struct layer_tree *tree)
+{
+	struct rb_node *node = rb_first(&tree->exceptions);
+
+	return to_change(node ? node : rb_first(&tree->snapshots));
+}
+
+struct change *layer_next(struct layer_tree *tree, struct change *change)
+{
+	struct rb_node *node = rb_next(&change->node);
+
+	if (!node && change->chunk < EXCEPTION_CHUNK_END)
+		node = rb_first(&tree->snapshots);
+	return to_change(node);
+}
+
 int changes_init(struct dm_exception_store *store)
 {
 	unsigned int i;
 
 	for (i = 0; i < LAYERS; i++)
-		store->layers[i].root = RB_ROOT;
-	store->merged.root = RB_ROOT;
+		layer_init(&store->layers[i]);
+	layer_init(&store->merged);
 	store->change_cache = kmem_cache_create("mikulas_change", sizeof(struct change),
 						__alignof__(struct change), 0, NULL);
 	return store->change_cache ? 0 : -ENOMEM;
@@ -25,15 +58,15 @@ bool changes_free_some(struct dm_exception_store *store, struct layer_tree *tree
 		       unsigned int count)
 {
 	while (count--) {
-		struct rb_node *node = rb_first(&tree->root);
+		struct change *change = layer_first(tree);
 
-		if (!node)
+		if (!change)
 			return true;
-		rb_erase(node, &tree->root);
+		rb_erase(&change->node, layer_root(tree, change->chunk));
 		tree->count--;
-		kmem_cache_free(store->change_cache, rb_entry(node, struct change, node));
+		kmem_cache_free(store->change_cache, change);
 	}
-	return RB_EMPTY_ROOT(&tree->root);
+	return !tree->count;
 }
 
 void changes_exit(struct dm_exception_store *store)
@@ -84,7 +117,7 @@ static void change_give(struct dm_exception_store *store, struct change *change)
 static struct rb_node **layer_place(struct layer_tree *tree, u64 chunk, u64 from,
 				    struct rb_node **parent, struct change **found)
 {
-	struct rb_node **link = &tree->root.rb_node;
+	struct rb_node **link = &layer_root(tree, chunk)->rb_node;
 
 	*parent = NULL;
 	*found = NULL;
@@ -109,7 +142,7 @@ static int change_fold(struct dm_exception_store *store, struct layer_tree *tree
 	if (have->block != change->old)
 		return -EPERM;
 	if (have->old == BLOCK_NONE && change->block == BLOCK_NONE) {
-		rb_erase(&have->node, &tree->root);
+		rb_erase(&have->node, layer_root(tree, have->chunk));
 		tree->count--;
 		change_give(store, have);
 		return 0;
@@ -131,7 +164,7 @@ int changes_put(struct dm_exception_store *store, enum layer layer, const struct
 	have = change_take(store);
 	*have = *change;
 	rb_link_node(&have->node, parent, link);
-	rb_insert_color(&have->node, &tree->root);
+	rb_insert_color(&have->node, layer_root(tree, have->chunk));
 	tree->count++;
 	return 0;
 }
@@ -140,19 +173,18 @@ int changes_closed_to_durable(struct dm_exception_store *store)
 {
 	struct layer_tree *closed = &store->layers[LAYER_CLOSED];
 	struct layer_tree *durable = &store->layers[LAYER_DURABLE];
-	struct rb_node *node;
+	struct change *change, *have;
 
-	while ((node = rb_first(&closed->root))) {
-		struct change *change = rb_entry(node, struct change, node), *have;
+	while ((change = layer_first(closed))) {
 		struct rb_node **link, *parent;
 		int r;
 
-		rb_erase(node, &closed->root);
+		rb_erase(&change->node, layer_root(closed, change->chunk));
 		closed->count--;
 		link = layer_place(durable, change->chunk, change->from, &parent, &have);
 		if (!have) {
-			rb_link_node(node, parent, link);
-			rb_insert_color(node, &durable->root);
+			rb_link_node(&change->node, parent, link);
+			rb_insert_color(&change->node, layer_root(durable, change->chunk));
 			durable->count++;
 			continue;
 		}
@@ -164,10 +196,10 @@ int changes_closed_to_durable(struct dm_exception_store *store)
 	return 0;
 }
 
-/* Last change with key <= (chunk, from). */
+/* Last change of its kind with key <= (chunk, from). */
 static struct change *layer_le(struct layer_tree *tree, u64 chunk, u64 from)
 {
-	struct rb_node *node = tree->root.rb_node;
+	struct rb_node *node = layer_root(tree, chunk)->rb_node;
 	struct change *best = NULL;
 
 	while (node) {
@@ -183,10 +215,10 @@ static struct change *layer_le(struct layer_tree *tree, u64 chunk, u64 from)
 	return best;
 }
 
-/* First change with key > (chunk, from), or >= with @equal. */
+/* First change of its kind with key > (chunk, from), or >= with @equal. */
 static struct change *layer_gt(struct layer_tree *tree, u64 chunk, u64 from, bool equal)
 {
-	struct rb_node *node = tree->root.rb_node;
+	struct rb_node *node = layer_root(tree, chunk)->rb_node;
 	struct change *best = NULL;
 
 	while (node) {

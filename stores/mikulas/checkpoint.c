@@ -30,7 +30,7 @@ static void checkpoint_freeze(struct dm_exception_store *store)
 	struct checkpoint *ckpt = &store->ckpt;
 	bool all = store->super.tree_blocks > tree_blocks_limit(store->super.max_entries);
 
-	BUG_ON(!RB_EMPTY_ROOT(&store->layers[LAYER_FROZEN].root));
+	BUG_ON(store->layers[LAYER_FROZEN].count);
 	ckpt->wanted = false;
 	ckpt->seq = store->super.ckpt + 1;
 	ckpt->state = store->durable;
@@ -44,8 +44,7 @@ static void checkpoint_freeze(struct dm_exception_store *store)
 	ckpt->epoch = dm_multisnap_epoch(store->dm);
 	ckpt->frees = false;
 	store->layers[LAYER_FROZEN] = store->layers[LAYER_DURABLE];
-	store->layers[LAYER_DURABLE].root = RB_ROOT;
-	store->layers[LAYER_DURABLE].count = 0;
+	layer_init(&store->layers[LAYER_DURABLE]);
 	store->data.working = store->data.committed;
 	store->meta.working = store->meta.committed;
 	merge_start(store, all);
@@ -136,8 +135,7 @@ static void checkpoint_durable(struct dm_exception_store *store, int error)
 		dm_multisnap_want_epoch(store->dm, store->ripe_epoch);
 	}
 	store->merged = store->layers[LAYER_FROZEN];
-	store->layers[LAYER_FROZEN].root = RB_ROOT;
-	store->layers[LAYER_FROZEN].count = 0;
+	layer_init(&store->layers[LAYER_FROZEN]);
 	ckpt->phase = CKPT_CLEAN;
 	checkpoint_kick(store);
 	commit_try(store);

@@ -83,12 +83,11 @@ int group_cursor(struct dm_exception_store *store, bool end, u64 chunk, u64 from
 void mikulas_close_group(struct dm_exception_store *store)
 {
 	BUG_ON(store->have_closed);
-	BUG_ON(!RB_EMPTY_ROOT(&store->layers[LAYER_CLOSED].root));
+	BUG_ON(store->layers[LAYER_CLOSED].count);
 	swap(store->open_record, store->closed_record);
 	record_reset(&store->open_record);
 	store->layers[LAYER_CLOSED] = store->layers[LAYER_OPEN];
-	store->layers[LAYER_OPEN].root = RB_ROOT;
-	store->layers[LAYER_OPEN].count = 0;
+	layer_init(&store->layers[LAYER_OPEN]);
 	list_splice_tail_init(&store->deleted_open, &store->deleted_closed);
 	store->closed = store->open;
 	store->have_closed = true;

@@ -70,7 +70,7 @@ void merge_start(struct dm_exception_store *store, bool all)
 
 	for (i = 0; i < m->nr_writers; i++)
 		m->writers[i].count = 0;
-	m->next = rb_first(&store->layers[LAYER_FROZEN].root);
+	m->next = layer_first(&store->layers[LAYER_FROZEN]);
 	m->depth = store->super.depth;
 	m->all = all;
 	m->have_last = false;
@@ -93,15 +93,10 @@ void merge_start(struct dm_exception_store *store, bool all)
 	}
 }
 
-static struct change *next_change(struct merge *m)
-{
-	return m->next ? rb_entry(m->next, struct change, node) : NULL;
-}
-
 /* Is the next change below this key? */
 static bool change_before(struct merge *m, u64 chunk, u64 from)
 {
-	struct change *change = next_change(m);
+	struct change *change = m->next;
 
 	return change && key_cmp(change->chunk, change->from, chunk, from) < 0;
 }
@@ -306,7 +301,7 @@ static int put_leaf_entry(struct dm_exception_store *store, const struct entry *
 static int put_change(struct dm_exception_store *store, const struct entry *old)
 {
 	struct merge *m = &store->ckpt.merge;
-	struct change *change = next_change(m);
+	struct change *change = m->next;
 	struct entry entry = {
 		.chunk = change->chunk,
 		.from = change->from,
@@ -319,7 +314,7 @@ static int put_change(struct dm_exception_store *store, const struct entry *old)
 	if (old && old->chunk < EXCEPTION_CHUNK_END && change->block == old->b &&
 	    change->to >= old->a)
 		return merge_damaged(store, "range not narrowed, chunk", change->chunk);
-	m->next = rb_next(m->next);
+	m->next = layer_next(&store->layers[LAYER_FROZEN], change);
 	return change->block == BLOCK_NONE ? 0 : put_leaf_entry(store, &entry);
 }
 
@@ -332,7 +327,7 @@ static int merge_leaf(struct dm_exception_store *store)
 	while (m->writers[0].count < WRITER_DRAIN) {
 		bool have_old = o->next < o->layout.count;
 		bool have_change = change_before(m, o->end_chunk, o->end_from);
-		struct change *change = next_change(m);
+		struct change *change = m->next;
 		struct entry old;
 		int cmp, r;
 
@@ -516,7 +511,7 @@ int merge_slice(struct dm_exception_store *store)
 	unsigned int steps;
 	int r = 0;
 
-	if (!m->all && RB_EMPTY_ROOT(&store->layers[LAYER_FROZEN].root))
+	if (!m->all && !store->layers[LAYER_FROZEN].count)
 		return 1;
 	for (steps = 0; steps < MERGE_SLICE && !r; steps++)
 		r = merge_step(store);

@@ -50,8 +50,10 @@ static_assert(sizeof(struct change) <= 64);
 /* Changes that are there even when memory is short; one operation makes at most four. */
 #define CHANGES_SPARE 32u
 
+/* Snapshots have a tree of their own, so that their number does not slow down the rest. */
 struct layer_tree {
-	struct rb_root root;
+	struct rb_root exceptions;
+	struct rb_root snapshots;
 	u64 count;
 };
 
@@ -182,7 +184,7 @@ struct merge {
 	struct entry child; /* the node to be read */
 	bool have_new; /* a block taken for the next new node */
 	mblock_t new_block;
-	struct rb_node *next; /* change not yet merged */
+	struct change *next; /* change not yet merged */
 	struct entry last; /* last entry put out at level 0, for order */
 	bool have_last;
 	mblock_t freed[MERGE_FREED_MAX];
@@ -296,6 +298,8 @@ struct dm_exception_store {
 	struct layer_tree layers[LAYERS];
 	struct layer_tree merged; /* the last checkpoint's, being freed in slices */
 	struct rb_root snapshots;
+	struct live_snapshot *first_snapshot; /* the least, NULL if there is none */
+	struct live_snapshot *last_snapshot;
 	struct list_head deleted_open; /* live_snapshot.deleted, per group */
 	struct list_head deleted_closed;
 
@@ -381,6 +385,10 @@ int tree_node(struct dm_exception_store *store, const struct entry *child, unsig
 
 int changes_init(struct dm_exception_store *store);
 void changes_exit(struct dm_exception_store *store);
+void layer_init(struct layer_tree *tree);
+/* In the order of keys; NULL: none. */
+struct change *layer_first(struct layer_tree *tree);
+struct change *layer_next(struct layer_tree *tree, struct change *change);
 /* So many changes can be made now: 0 or -ENOMEM. */
 int changes_reserve(struct dm_exception_store *store, unsigned int count);
 /* Record a change in a layer; -EPERM when it contradicts what the layer has. */
@@ -390,12 +398,15 @@ int changes_closed_to_durable(struct dm_exception_store *store);
 /* Free some of the layer's changes; true when it is empty. */
 bool changes_free_some(struct dm_exception_store *store, struct layer_tree *tree,
 		       unsigned int count);
-/* First change of the layer with key >= (chunk, from). */
+/* First change of the layer with key >= (chunk, from), of the same kind (exception or snapshot). */
 struct change *changes_lower_bound(struct dm_exception_store *store, enum layer layer, u64 chunk,
 				   u64 from);
 /* Last record of @chunk that begins at or below @from: 1, 0 (none), -EAGAIN, -errno. */
 int view_le(struct dm_exception_store *store, u64 chunk, u64 from, struct entry *entry);
-/* First record with key > (chunk, from), of any chunk; its key only. 1, 0, -EAGAIN, -errno. */
+/*
+ * First exception with key > (chunk, from), of any chunk; its key only (or that of a snapshot).
+ * 1, 0, -EAGAIN, -errno.
+ */
 int view_gt(struct dm_exception_store *store, u64 chunk, u64 from, u64 *gt_chunk, u64 *gt_from);
 
 /* ---- map.c ---- */

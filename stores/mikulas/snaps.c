@@ -13,11 +13,19 @@ static struct live_snapshot *to_snapshot(struct rb_node *node)
 	return rb_entry(node, struct live_snapshot, node);
 }
 
+/*
+ * The ends of the tree are known: most origin writes ask for all snapshots, and then their number
+ * does not matter.
+ */
 snapid_t snapshot_next(struct dm_exception_store *store, snapid_t from)
 {
 	struct rb_node *node = store->snapshots.rb_node;
 	snapid_t best = SNAPID_ORIGIN;
 
+	if (!node || from > store->last_snapshot->id)
+		return SNAPID_ORIGIN;
+	if (from <= store->first_snapshot->id)
+		return store->first_snapshot->id;
 	while (node) {
 		snapid_t id = to_snapshot(node)->id;
 
@@ -36,6 +44,10 @@ snapid_t snapshot_last(struct dm_exception_store *store, snapid_t to)
 	struct rb_node *node = store->snapshots.rb_node;
 	snapid_t best = SNAPID_ORIGIN;
 
+	if (!node || to < store->first_snapshot->id)
+		return SNAPID_ORIGIN;
+	if (to >= store->last_snapshot->id)
+		return store->last_snapshot->id;
 	while (node) {
 		snapid_t id = to_snapshot(node)->id;
 
@@ -53,6 +65,10 @@ struct live_snapshot *snapshot_find(struct dm_exception_store *store, snapid_t i
 {
 	struct rb_node *node = store->snapshots.rb_node;
 
+	if (!node || id > store->last_snapshot->id)
+		return NULL;
+	if (id == store->first_snapshot->id)
+		return store->first_snapshot;
 	while (node) {
 		struct live_snapshot *snapshot = to_snapshot(node);
 
@@ -99,12 +115,20 @@ void snapshot_insert(struct dm_exception_store *store, snapid_t id, u32 next_sub
 	snapshot->deleting = false;
 	INIT_LIST_HEAD(&snapshot->deleted);
 	dm_multisnap_status_lock(store->dm);
+	if (*link && id > store->last_snapshot->id) {
+		parent = &store->last_snapshot->node;
+		link = &parent->rb_right;
+	}
 	while (*link) {
 		parent = *link;
 		link = id < to_snapshot(parent)->id ? &parent->rb_left : &parent->rb_right;
 	}
 	rb_link_node(&snapshot->node, parent, link);
 	rb_insert_color(&snapshot->node, &store->snapshots);
+	if (!store->first_snapshot || id < store->first_snapshot->id)
+		store->first_snapshot = snapshot;
+	if (!store->last_snapshot || id > store->last_snapshot->id)
+		store->last_snapshot = snapshot;
 	dm_multisnap_status_unlock(store->dm);
 }
 
@@ -116,6 +140,10 @@ void snapshots_closed_durable(struct dm_exception_store *store)
 		list_del(&snapshot->deleted);
 		dm_multisnap_status_lock(store->dm);
 		rb_erase(&snapshot->node, &store->snapshots);
+		store->first_snapshot =
+			rb_entry_safe(rb_first(&store->snapshots), struct live_snapshot, node);
+		store->last_snapshot =
+			rb_entry_safe(rb_last(&store->snapshots), struct live_snapshot, node);
 		dm_multisnap_status_unlock(store->dm);
 		kmem_cache_free(store->snapshot_cache, snapshot);
 	}
