@@ -170,7 +170,7 @@ static const char *check_checkpoint(const struct super *super)
 			    super->root - super->meta_start >= super->meta_blocks))
 		return "root place";
 	if (super->log_next < log_first || super->log_next - log_first >= log_sectors ||
-	    (super->log_next - log_first) % super->block_sectors ||
+	    (super->log_next - log_first) & (super->block_sectors - 1) ||
 	    log_sectors - (super->log_next - log_first) < super->record_sectors)
 		return "log position";
 	if (!super->log_seq && super->log_crc)
