@@ -36,6 +36,7 @@ const char *const torture_count_names[TC_NR] = {
 	[TC_VERIFY] = "verify",
 	[TC_CHECK] = "check",
 	[TC_FAULT] = "fault",
+	[TC_DELAY] = "delay",
 	[TC_ENOSPC] = "enospc",
 	[TC_GIVEN_UP] = "given-up",
 };
@@ -192,6 +193,7 @@ static void draw_config(struct torture *t)
 	}
 	c->disk_faults = !o->no_faults && torture_chance(t, 35);
 	c->alloc_faults = !o->no_faults && torture_chance(t, 20);
+	c->delays = torture_chance(t, 60);
 	t->preserve = torture_chance(t, 50);
 	torture_say(t,
 		    "chunk %u origin %llu (%u) store %llu (%u) threads %u pending %u preserve %d small %d "
@@ -212,6 +214,27 @@ static void worker(void *arg)
 	while (t->ops_done < t->options->ops) {
 		t->ops_done++;
 		torture_io_batch(t);
+	}
+}
+
+/*
+ * Requests that take long, each disk's in its own way: only so can one overtake another that was
+ * issued long before it (H01, H02, H28, H29, H49).
+ */
+static void delayer(void *arg)
+{
+	struct torture *t = arg;
+
+	while (!t->ending) {
+		struct world_disk *disk = torture_chance(t, 50) ? t->origin : t->store;
+		unsigned int ops = 1 + torture_random(t, DISK_OP_ALL);
+		int handle;
+
+		sim_sleep_ns(1ULL << torture_random(t, 22));
+		handle = disk_delay_hold_next(disk->top, ops, 0, 0, 1 + torture_random(t, 3));
+		sim_sleep_ns(1ULL << torture_random(t, 24));
+		disk_delay_release(disk->top, handle);
+		t->counts[TC_DELAY]++;
 	}
 }
 
@@ -299,7 +322,7 @@ static void final_checks(struct torture *t)
 
 static void manager(void *arg)
 {
-	sim_thread_t *threads[TORTURE_THREADS];
+	sim_thread_t *threads[TORTURE_THREADS], *delays = NULL;
 	struct torture *t = arg;
 	char name[16];
 
@@ -310,6 +333,8 @@ static void manager(void *arg)
 		snprintf(name, sizeof(name), "io-%u", i);
 		threads[i] = sim_thread_start(name, worker, t);
 	}
+	if (t->config.delays)
+		delays = sim_thread_start("delays", delayer, t);
 	while (t->ops_done < t->options->ops) {
 		t->ops_done++;
 		if (torture_chance(t, 50))
@@ -324,6 +349,9 @@ static void manager(void *arg)
 	}
 	for (unsigned int i = 1; i < t->config.threads; i++)
 		sim_thread_join(threads[i]);
+	t->ending = true;
+	if (delays)
+		sim_thread_join(delays);
 	final_checks(t);
 }
 

@@ -53,6 +53,7 @@ enum torture_count {
 	TC_VERIFY,	/* whole devices read back */
 	TC_CHECK,	/* offline checks of the store */
 	TC_FAULT,	/* faults armed */
+	TC_DELAY,	/* times that requests were held up */
 	TC_ENOSPC,	/* stores that filled */
 	TC_GIVEN_UP,	/* snapshots given up */
 	TC_NR,
@@ -81,7 +82,7 @@ struct torture_config {
 	unsigned int pending_limit;		/* 0: the default */
 	u64 cache_threshold, cache_limit;	/* sectors; 0: not in the table */
 	bool small_store, small_cache;
-	bool disk_faults, alloc_faults;
+	bool disk_faults, alloc_faults, delays;
 };
 
 /* A multisnap-snap device. */
@@ -125,8 +126,11 @@ struct torture {
 	sector_t origin_len;		/* of the table */
 	int known_error;		/* last seen in a status since the load */
 	bool faults_armed;
+	bool ending;
 	snapid_t prepared, prepared_master;
 	struct oracle_device *undecided; /* created by a removal, or not: the next load shows */
+	snapid_t doubtful[8];		/* deletions that failed, and may be durable all the same (I4) */
+	unsigned int nr_doubtful;
 	u64 first_given;		/* first-level numbers below this were given */
 	bool mark_refused;		/* the log said so */
 	u64 least_cache;		/* and this: sectors */

@@ -185,6 +185,7 @@ void torture_forget(struct torture *t, snapid_t id)
 static void delete_id(struct torture *t, snapid_t id)
 {
 	u64 errors = torture_errors(t);
+	bool before = t->known_error;
 	char text[64], id_text[32];
 	struct torture_status st;
 	int r;
@@ -198,6 +199,8 @@ static void delete_id(struct torture *t, snapid_t id)
 		torture_forget(t, id);
 	} else if (!torture_excused(t, errors)) {
 		torture_found(t, "%s: %s", text, errno_name(r));
+	} else if (!before && t->nr_doubtful < ARRAY_SIZE(t->doubtful)) {
+		t->doubtful[t->nr_doubtful++] = id;
 	}
 	if (torture_get_status(t, &st) && !st.error)
 		torture_compare_ids(t, &st, text);

@@ -183,6 +183,10 @@ static int load_once(struct torture *t, struct sync_list *sync)
 		torture_fork_end(t, t->undecided,
 				 !st.error && torture_has_id(&st, oracle_device_id(t->undecided)));
 	t->undecided = NULL;
+	for (unsigned int i = 0; !st.error && i < t->nr_doubtful; i++)
+		if (oracle_device(t->oracle, t->doubtful[i]) && !torture_has_id(&st, t->doubtful[i]))
+			torture_forget(t, t->doubtful[i]);
+	t->nr_doubtful = 0;
 	if (sync->wanted)
 		sync_end(t, sync, !st.error);
 	if (!st.error)
@@ -252,6 +256,7 @@ static void forget_all(struct torture *t)
 
 	torture_fork_end(t, t->undecided, false);
 	t->undecided = NULL;
+	t->nr_doubtful = 0;
 	while ((id = oracle_next_id(t->oracle, 0)) != SNAPID_ORIGIN)
 		torture_forget(t, id);
 	t->first_given = 0;
@@ -311,7 +316,8 @@ void torture_reload(struct torture *t)
 	}
 	if (torture_chance(t, 30))
 		t->preserve = !t->preserve;
-	if (torture_chance(t, 40) && !t->faults_armed && !t->undecided) {
+	if (torture_chance(t, 40) && !t->faults_armed && !t->undecided &&
+	    !t->nr_doubtful) {
 		draw_sync(t, &sync);
 		if (load_once(t, &sync))
 			torture_load(t);
