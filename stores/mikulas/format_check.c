@@ -299,7 +299,8 @@ const char *super_layout(struct super *super, int *error)
 	map_shape_init(&data, chunks);
 	map_shape_init(&meta, super->meta_blocks);
 	end = super->map_start + data.total + meta.total + super->meta_blocks;
-	super->data_start = DIV_ROUND_UP_ULL(mblock_to_sector(end), 1ULL << super->chunk_shift);
+	super->data_start = (mblock_to_sector(end) + (1ULL << super->chunk_shift) - 1) >>
+			    super->chunk_shift;
 	if (super->data_start >= chunks)
 		return "Store device too small";
 	super->data_chunks = chunks - super->data_start;
