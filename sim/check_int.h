@@ -16,7 +16,7 @@
  *
  * Memory: 32 bytes per exception, 32 per node, 8 more for each of both while the maps are
  * compared, the log, and some 100 bytes for what the log changes. No structure is sized by a
- * number that the image merely claims, except the log's buffer (at most 256 MiB, and the device is
+ * number that the image merely claims, except the log's buffer (at most 64 MiB, and the device is
  * at least as large).
  */
 #ifndef SIM_CHECK_INT_H
@@ -246,11 +246,9 @@ void check_state_free(struct check_state *state);
 
 bool check_live(const struct check_state *state, u64 id);
 bool check_live_in(const struct check_state *state, u64 from, u64 to);
-/* The record that deleted @id, or 0: not deleted since the checkpoint. */
-u64 check_deleted_in(const struct check_state *state, u64 id);
 struct check_snapshot *check_live_find(const struct check_state *state, u64 id);
 bool check_live_add(struct check_state *state, u64 id);
-void check_live_remove(struct check_state *state, u64 id, u64 record);
+void check_live_remove(struct check_state *state, u64 id);
 u64 check_live_count(const struct check_state *state);
 
 /* The exception that was there in the way, or NULL when it was added. */

@@ -26,23 +26,14 @@ struct replay {
 /* ---- operations; false after a finding ---- */
 
 /*
- * An id that a range may end with: live, or *just deleted*, which is to the end of the record after
- * the one that deletes it, because until that is durable everything goes on as if the snapshot
- * lived. Who was deleted in the checkpoint's last record is not known any more: in the record
- * behind the checkpoint it may be anyone who was given.
+ * A range ends with an id that has been given. It may be dead: until a deletion is durable
+ * everything goes on as if the snapshot lived.
  */
-static bool may_end(const struct replay *r, u64 id)
+static bool was_given(const struct replay *r, u64 id)
 {
 	const struct check_snapshot *master = check_live_find(r->state, check_master(id));
-	u64 deleted_in = check_deleted_in(r->state, id);
 
-	if (check_live(r->state, id))
-		return true;
-	if (deleted_in)
-		return r->place.record <= deleted_in + 1;
-	if (r->place.record != r->c->sb.log_seq + 1 || !r->c->sb.log_seq)
-		return false;
-	return check_high(id) < r->c->sb.next_first &&
+	return check_high(id) < r->next_first &&
 	       (check_is_first(id) || !master || check_low(id) < master->next_sub);
 }
 
@@ -84,8 +75,8 @@ static bool apply_add(struct replay *r, struct check_op *op)
 	if (op->from > op->to)
 		return WRONG(r, "from", "is %s, above to = %s", check_snapid(op->from),
 			     check_snapid(op->to));
-	if (!may_end(r, op->to))
-		return WRONG(r, "to", "is %s, which is no snapshot", check_snapid(op->to));
+	if (!was_given(r, op->to))
+		return WRONG(r, "to", "is %s, which was never given", check_snapid(op->to));
 	ex = (struct check_exception){ op->chunk, op->from, op->to, op->block };
 	other = check_exception_add(r->state, &ex);
 	if (other)
@@ -124,8 +115,8 @@ static bool apply_narrow(struct replay *r, const struct check_op *op)
 		return WRONG(r, "new_from", "%s..%s is not a true part of %s..%s of chunk %llu",
 			     check_snapid(op->new_from), check_snapid(op->new_to),
 			     check_snapid(ex->from), check_snapid(ex->to), op->chunk);
-	if (!may_end(r, op->new_to))
-		return WRONG(r, "new_to", "is %s, which is no snapshot", check_snapid(op->new_to));
+	if (!was_given(r, op->new_to))
+		return WRONG(r, "new_to", "is %s, which was never given", check_snapid(op->new_to));
 	ex->from = op->new_from;
 	ex->to = op->new_to;
 	return true;
@@ -176,7 +167,7 @@ static bool apply_delete(struct replay *r, const struct check_op *op)
 
 	if (!check_live(r->state, op->from))
 		return WRONG(r, "id", "is %s, which is no snapshot", check_snapid(op->from));
-	check_live_remove(r->state, op->from, r->place.record);
+	check_live_remove(r->state, op->from);
 	if (!(reclaim->bits & CHECK_RECLAIM_PASS))
 		*reclaim = (struct check_reclaim){ .bits = CHECK_RECLAIM_PASS };
 	else if (reclaim->chunk || reclaim->from)

@@ -20,15 +20,9 @@ struct check_state {
 	struct check *c;
 	void *live; /* of struct check_snapshot */
 	u64 nr_live;
-	void *deleted; /* of struct deleted: since the checkpoint */
 	void *changed; /* of struct check_exception; all those of the loaded chunks */
 	u8 *loaded; /* bit i: the chunk whose first exception in the checkpoint is i */
 	u64 nr_exceptions;
-};
-
-struct deleted {
-	u64 id;
-	u64 record;
 };
 
 /* ---- comparing ranges ---- */
@@ -81,14 +75,6 @@ bool check_live_in(const struct check_state *state, u64 from, u64 to)
 	return tfind(&range, &state->live, compare_ids);
 }
 
-u64 check_deleted_in(const struct check_state *state, u64 id)
-{
-	struct id_range range = { id, id };
-	void *node = tfind(&range, &state->deleted, compare_ids);
-
-	return node ? (*(struct deleted **)node)->record : 0;
-}
-
 static bool insert_snapshot(struct check_state *state, u64 id, u64 next_sub)
 {
 	struct check_snapshot *snapshot = malloc(sizeof(*snapshot));
@@ -112,20 +98,13 @@ bool check_live_add(struct check_state *state, u64 id)
 	return insert_snapshot(state, id, 0);
 }
 
-void check_live_remove(struct check_state *state, u64 id, u64 record)
+void check_live_remove(struct check_state *state, u64 id)
 {
 	struct check_snapshot *snapshot = check_live_find(state, id);
-	struct deleted *deleted = malloc(sizeof(*deleted));
 
 	tdelete(snapshot, &state->live, check_compare_u64);
 	free(snapshot);
 	state->nr_live--;
-	if (deleted)
-		*deleted = (struct deleted){ id, record };
-	if (!deleted || !tsearch(deleted, &state->deleted, check_compare_u64)) {
-		free(deleted);
-		state->c->out_of_memory = true;
-	}
 }
 
 u64 check_live_count(const struct check_state *state)
@@ -245,7 +224,6 @@ void check_state_free(struct check_state *state)
 	if (!state)
 		return;
 	tdestroy(state->live, free);
-	tdestroy(state->deleted, free);
 	tdestroy(state->changed, free);
 	free(state->loaded);
 	free(state);

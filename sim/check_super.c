@@ -187,10 +187,10 @@ static void check_limits(struct check *c)
 			     "the device or image was cut short: bring it back to its full size",
 			     "is %llu, but the device has only %llu sectors", sb->device_sectors,
 			     c->source->sectors);
-	if (sb->max_changes < 256 || sb->max_changes / 64 > sb->log_blocks)
+	if (sb->max_changes < 256 || sb->max_changes > 64 * sb->log_blocks)
 		check_found(c, &here, "max_changes",
-			    "is %u, expected at least 256, at most 64 for each block of the log",
-			    sb->max_changes);
+			    "is %u, expected 256..%u (64 for each block of the log)", sb->max_changes,
+			    64 * sb->log_blocks);
 	if (sb->max_entries < sb->data_chunks)
 		check_found(c, &here, "max_entries",
 			    "is %llu, expected at least data_chunks = %llu", sb->max_entries,
