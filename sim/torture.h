@@ -127,6 +127,7 @@ struct torture {
 	int known_error;		/* last seen in a status since the load */
 	bool faults_armed;
 	bool ending;
+	bool struck;			/* an error may have come while it was removed */
 	snapid_t prepared, prepared_master;
 	struct oracle_device *undecided; /* created by a removal, or not: the next load shows */
 	snapid_t doubtful[8];		/* deletions that failed, and may be durable all the same (I4) */

@@ -238,9 +238,10 @@ void torture_remove_origin(struct torture *t)
 		torture_found(t, "remove: %s", errno_name(r));
 	doom_slots(t, true);
 	/* Removal creates what is prepared. Where something may have struck, the next load shows whether. */
+	t->struck = torture_excused(t, errors);
 	if (!fork || st.error)
 		torture_fork_end(t, fork, false);
-	else if (torture_excused(t, errors))
+	else if (t->struck)
 		t->undecided = fork;
 	else
 		torture_fork_end(t, fork, true);
@@ -314,7 +315,8 @@ void torture_reload(struct torture *t)
 			judge_marked(t, error);
 		reformat(t);
 	}
-	if (torture_chance(t, 30))
+	/* Given up while it was removed, and so marked: then it would be refused. */
+	if ((t->preserve || !t->struck) && torture_chance(t, 30))
 		t->preserve = !t->preserve;
 	if (torture_chance(t, 40) && !t->faults_armed && !t->undecided &&
 	    !t->nr_doubtful) {
