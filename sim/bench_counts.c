@@ -124,8 +124,10 @@ static struct disk_counts create_counts(struct bench *b, u64 snapshots, u64 *mem
 
 int bench_create(struct bench *b)
 {
-	for (u64 n = 1; n <= b->snapshots * 10; n *= 100) {
-		u64 memory;
+	const u64 numbers[] = { 1, b->snapshots, 10 * b->snapshots };
+
+	for (unsigned int i = 0; i < 3; i++) {
+		u64 n = numbers[i], memory;
 		struct disk_counts c = create_counts(b, n, &memory);
 
 		bench_row(b, "%d snapshots made one by one, a write in between, when there are %llu", CREATE_SAMPLE, n);

@@ -20,7 +20,7 @@ static const struct bench_entry {
 	{ "snapshots", bench_snapshots, "bytes and flushes of the same writes under 1 to 10,000 snapshots", true },
 	{ "instructions", bench_instructions, "instructions of core and stores under 1 and 10,000 snapshots (callgrind)", true },
 	{ "passthrough", bench_passthrough, "instructions of I/O that needs no copy, over a linear target (callgrind)", true },
-	{ "create", bench_create, "making a snapshot when there are 1, 100, ... of them", true },
+	{ "create", bench_create, "making a snapshot when there are 1, 10,000 and 100,000 of them", true },
 	{ "memory", bench_memory, "memory with an origin of 16 TiB and 10 million exceptions", false },
 	{ "replay", bench_replay, "requests of a trace a second", true },
 };
