@@ -233,7 +233,7 @@ static void h34_the_master_lock_is_free_while_kcopyd_sleeps(void **state)
 
 /* What the disks below "origin" and "store" were sent. */
 static struct seen {
-	unsigned int writes, fua, polled, nowait;
+	unsigned int writes, fua, nowait;
 } seen[2];
 
 static void see(void *context, const struct disk_log_event *ev)
@@ -244,7 +244,6 @@ static void see(void *context, const struct disk_log_event *ev)
 		return;
 	s->writes++;
 	s->fua += !!(ev->opf & REQ_FUA);
-	s->polled += !!(ev->opf & REQ_POLLED);
 	s->nowait += !!(ev->opf & REQ_NOWAIT);
 }
 
@@ -285,9 +284,6 @@ static void flags(void *arg)
 	CHECK_EQUAL(flagged_write("s0", CHUNK, REQ_FUA, 3), 0);
 	CHECK_EQUAL(seen[1].fua, 2);
 
-	CHECK_EQUAL(flagged_write("ms", 2 * CHUNK, REQ_POLLED, 4), 0);
-	CHECK_EQUAL(flagged_write("s0", 3 * CHUNK, REQ_POLLED, 5), 0);
-	CHECK_EQUAL(seen[0].polled + seen[1].polled, 0);
 	CHECK(flagged_write("ms", 4 * CHUNK, REQ_NOWAIT, 6) != 0);
 	CHECK(flagged_write("s0", 4 * CHUNK, REQ_NOWAIT, 6) != 0);
 	CHECK_EQUAL(seen[0].nowait + seen[1].nowait, 0);
@@ -300,7 +296,7 @@ static void flags(void *arg)
 	}
 }
 
-static void h39_fua_is_kept_and_nowait_and_polling_are_not_offered(void **state)
+static void h39_nowait_is_refused_and_fua_is_kept(void **state)
 {
 	in_world(flags, NULL);
 }
@@ -386,7 +382,7 @@ int main(void)
 		cmocka_unit_test(h28_the_master_is_quiet_when_its_sub_snapshot_is_created),
 		cmocka_unit_test(h29_a_write_in_place_waits_for_reads_of_who_moved_away),
 		cmocka_unit_test(h34_the_master_lock_is_free_while_kcopyd_sleeps),
-		cmocka_unit_test(h39_fua_is_kept_and_nowait_and_polling_are_not_offered),
+		cmocka_unit_test(h39_nowait_is_refused_and_fua_is_kept),
 		cmocka_unit_test(h41_a_delete_that_hangs_stops_nobody_else),
 		cmocka_unit_test(h46_the_modules_go_as_soon_as_the_devices_are_gone),
 		cmocka_unit_test(a_snapshot_write_does_not_wait_for_tracked_reads),

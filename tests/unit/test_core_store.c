@@ -147,25 +147,19 @@ static void sub_of_unlisted(void *arg)
 	CHECK(!strcmp(status_field(STATUS_NUMBER), "3"));
 }
 
-/* The same by messages: the deletion of the master is not durable yet. */
+/* The same of the store model, which remembers nothing from load to load. */
 static void sub_of_deleted(void *arg)
 {
-	struct command delete, suspend;
+	snapid_t master = 0xffffffff;
 
 	make_probed(PROBE_TABLE);
 	make_snapshot();
-	CHECK_EQUAL(dmctl_message("ms", "create_subsnap 0"), 0);
-	probe.hold_commits = true;
-	start_message(&delete, "ms", "delete 0");
-	start_command(&suspend, "ms", run_suspend);
-	CHECK(!delete.ended);
-	probe.hold_commits = false;
-	probe_release_commit();
-	CHECK_EQUAL(command_result(&delete), 0);
-	CHECK_EQUAL(command_result(&suspend), 0);
-	CHECK_EQUAL(dmctl_resume("ms"), 0);
-	CHECK(!strcmp(status_field(STATUS_ERROR), "0"));
-	CHECK(!strcmp(status_field(STATUS_NUMBER), "0"));
+	multisnap_lock(probe.s);
+	CHECK(dm_multisnap_snapshot_exists(probe.s, master));
+	CHECK_EQUAL(probe.model.delete_snapshot(probe.store, master), 0);
+	CHECK_EQUAL(probe.model.create_snapshot(probe.store, 0), -EINVAL);
+	multisnap_mark_dirty(probe.s);
+	multisnap_unlock(probe.s);
 }
 
 static void h15_masters_come_first_and_all_is_one_commit(void **state)
