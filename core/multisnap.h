@@ -112,7 +112,7 @@ struct dm_multisnap {
 
 	struct mutex lock; /* the master lock */
 	bool dead; /* the origin target is gone or going */
-	bool stopping; /* no background work, and no commit for its sake, any more */
+	bool stopping; /* no commit for the sake of background work any more */
 	bool loaded; /* constructed: the worker may act on errors */
 	bool error_seen; /* the worker has acted on the error */
 	enum giveup giveup;

@@ -387,23 +387,16 @@ static bool stopped(struct dm_multisnap *s)
 	return is_stopped;
 }
 
-/* Groups that somebody may wait for are durable; then nothing more is begun. */
+/*
+ * What somebody may wait for becomes durable; then nothing more is begun. Background work goes on
+ * only as far as that needs it: what it leaves undone, it takes up after the next load.
+ */
 static void commit_and_stop(struct dm_multisnap *s)
 {
-	bool idle;
-
-	do {
-		multisnap_commit_all(s);
-		multisnap_lock(s);
-		s->stopping = true;
-		idle = multisnap_groups_idle(s);
-		if (!idle)
-			s->stopping = false; /* a commit may need background work to make room */
-		multisnap_unlock(s);
-	} while (!idle && !multisnap_halted(s));
 	multisnap_lock(s);
 	s->stopping = true;
 	multisnap_unlock(s);
+	multisnap_commit_all(s);
 }
 
 /* In any order with the snapshot devices (H09). Waits for I/O, with no lock held (H41). */

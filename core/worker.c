@@ -214,6 +214,12 @@ static bool process_queue(struct dm_multisnap *s)
 	return !stop && s->nr_again < MULTISNAP_AGAIN_MAX;
 }
 
+/* When the device goes, only as long as a commit may need it to make room. */
+static bool background_may_run(struct dm_multisnap *s)
+{
+	return !multisnap_halted(s) && (!s->stopping || !multisnap_groups_idle(s));
+}
+
 static bool one_pass(struct dm_multisnap *s)
 {
 	bool more;
@@ -223,9 +229,9 @@ static bool one_pass(struct dm_multisnap *s)
 	/* Before the queue: what has been released goes first. */
 	multisnap_advance_groups(s);
 	more = process_queue(s);
-	if (!s->stopping && !multisnap_halted(s) && multisnap_run_background(s)) {
+	if (background_may_run(s) && multisnap_run_background(s)) {
 		dm_multisnap_event(s);
-		more |= !list_empty(&s->background);
+		more |= !list_empty(&s->background) && background_may_run(s);
 	}
 	multisnap_advance_groups(s);
 	WRITE_ONCE(s->pass_seq, s->pass_seq + 1);

@@ -375,6 +375,35 @@ static void h09_io_held_for_a_table_that_is_dropped_fails(void **state)
 	in_world(never_resumed, NULL);
 }
 
+/* There is much to reclaim after a deletion: a removal leaves it for the next load. */
+static void removed_while_reclaiming(void *arg)
+{
+	static const char table[] = "0 65536 multisnapshot big-origin big-store 8 0 mikulas 0";
+	u64 metadata, left;
+
+	CHECK(world_disk_add("big-origin", 65536, DISK_RAM, 512, NULL));
+	CHECK(world_disk_add("big-store", 262144, DISK_RAM, 512, NULL));
+	CHECK_EQUAL(world_device_create("ms", table, NULL), 0);
+	make_snapshot();
+	for (sector_t sector = 0; sector < 65536; sector += 1024)
+		CHECK_EQUAL(write_tags("ms", sector, 1024, 1), 0);
+	CHECK_EQUAL(dmctl_message("ms", "delete 0"), 0);
+	CHECK_EQUAL(world_device_remove("ms"), 0);
+	CHECK_EQUAL(world_device_create("ms", table, NULL), 0);
+	metadata = strtoull(status_field(5), NULL, 10);
+	left = strtoull(status_field(4), NULL, 10) - metadata;
+	CHECK(left > 0);
+	CHECK_EQUAL(dmctl_message("ms", "settle"), 0);
+	CHECK(!strcmp(status_field(STATUS_NUMBER), "0"));
+	CHECK_EQUAL(strtoull(status_field(4), NULL, 10), strtoull(status_field(5), NULL, 10));
+	CHECK_EQUAL(world_device_remove("ms"), 0);
+}
+
+static void a_removal_does_not_wait_for_all_to_be_reclaimed(void **state)
+{
+	in_world(removed_while_reclaiming, NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -385,6 +414,7 @@ int main(void)
 		cmocka_unit_test(h39_nowait_is_refused_and_fua_is_kept),
 		cmocka_unit_test(h41_a_delete_that_hangs_stops_nobody_else),
 		cmocka_unit_test(h46_the_modules_go_as_soon_as_the_devices_are_gone),
+		cmocka_unit_test(a_removal_does_not_wait_for_all_to_be_reclaimed),
 		cmocka_unit_test(a_snapshot_write_does_not_wait_for_tracked_reads),
 		cmocka_unit_test(the_master_is_deleted_under_the_creation),
 	};
