@@ -227,12 +227,13 @@ static void delayer(void *arg)
 
 	while (!t->ending) {
 		struct world_disk *disk = torture_chance(t, 50) ? t->origin : t->store;
-		unsigned int ops = 1 + torture_random(t, DISK_OP_ALL);
+		unsigned int ops = PICK(t, DISK_OP_READ, DISK_OP_READ, DISK_OP_WRITE, DISK_OP_FLUSH,
+					DISK_OP_ALL);
 		int handle;
 
-		sim_sleep_ns(1ULL << torture_random(t, 22));
+		sim_sleep_ns(1ULL << torture_random(t, 18));
 		handle = disk_delay_hold_next(disk->top, ops, 0, 0, 1 + torture_random(t, 3));
-		sim_sleep_ns(1ULL << torture_random(t, 24));
+		sim_sleep_ns(1ULL << (8 + torture_random(t, 16)));
 		disk_delay_release(disk->top, handle);
 		t->counts[TC_DELAY]++;
 	}

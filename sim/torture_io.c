@@ -254,12 +254,35 @@ static void draw_op(struct torture *t, struct torture_io *io)
 	}
 }
 
-static void fill_io(struct torture *t, struct torture_io *io, sector_t limit)
+/* Inside of the chunk, or a little over its end. */
+static void draw_in_chunk(struct torture *t, struct torture_io *io, sector_t limit, sector_t chunk)
+{
+	unsigned int size = t->config.chunk_sectors, align = t->align;
+
+	if (chunk >= limit) {
+		draw_range(t, io, limit);
+		return;
+	}
+	io->sector = chunk + (torture_chance(t, 40) ? 0 : torture_random(t, size) / align * align);
+	if (io->sector >= limit)
+		io->sector = chunk;
+	io->sectors = torture_chance(t, 40) ? size : align * (1 + torture_random(t, size / align));
+	if (io->sectors > limit - io->sector)
+		io->sectors = limit - io->sector;
+}
+
+/* @chunk: the first sector of the chunk to meet in; or ANYWHERE. */
+#define ANYWHERE U64_MAX
+
+static void fill_io(struct torture *t, struct torture_io *io, sector_t limit, sector_t chunk)
 {
 	draw_op(t, io);
 	if (io->flush)
 		return;
-	draw_range(t, io, limit);
+	if (chunk == ANYWHERE)
+		draw_range(t, io, limit);
+	else
+		draw_in_chunk(t, io, limit, chunk);
 	if (io->op != ORACLE_READ && io->op != ORACLE_WRITE)
 		return;
 	io->tags = malloc(io->sectors * sizeof(tag_t));
@@ -337,12 +360,38 @@ static void heckle(struct torture *t)
 	put_device(t, NULL);
 }
 
+/* Several devices, one chunk, all at once. */
+static void clash(struct torture *t)
+{
+	sector_t chunk = torture_random(t, t->config.origin_sectors);
+	unsigned int want = 2 + torture_random(t, TORTURE_BATCH / 2), n;
+	struct torture_io ios[TORTURE_BATCH];
+
+	chunk -= chunk % t->config.chunk_sectors;
+	memset(ios, 0, sizeof(ios));
+	for (n = 0; n < want && pick_device(t, &ios[n].slot); n++) {
+		struct torture_slot *slot = ios[n].slot;
+
+		get_device(t, slot);
+		fill_io(t, &ios[n], slot ? slot->sectors : t->origin_len, chunk);
+	}
+	if (n)
+		run_batch(t, ios, n);
+	for (unsigned int i = 0; i < n; i++)
+		put_device(t, ios[i].slot);
+	t->ops_done += n;
+}
+
 void torture_io_batch(struct torture *t)
 {
 	struct torture_io ios[TORTURE_BATCH];
 	struct torture_slot *slot;
 	unsigned int n = 1;
 
+	if (torture_chance(t, 10)) {
+		clash(t);
+		return;
+	}
 	if (!pick_device(t, &slot)) {
 		t->ops_done--;
 		sim_sleep_ns(100000);
@@ -358,7 +407,7 @@ void torture_io_batch(struct torture *t)
 	memset(ios, 0, n * sizeof(ios[0]));
 	for (unsigned int i = 0; i < n; i++) {
 		ios[i].slot = slot;
-		fill_io(t, &ios[i], slot ? slot->sectors : t->origin_len);
+		fill_io(t, &ios[i], slot ? slot->sectors : t->origin_len, ANYWHERE);
 	}
 	run_batch(t, ios, n);
 	t->ops_done += n - 1;
