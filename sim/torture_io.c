@@ -171,18 +171,25 @@ static void count_io(struct torture *t, const struct torture_io *io)
 		t->counts[TC_FUA]++;
 }
 
-/* Issues @n bios at once, waits for all, judges. */
-static void run_batch(struct torture *t, struct torture_io *ios, unsigned int n)
+static void issue(struct torture *t, struct torture_batch *batch, struct torture_io *ios,
+		  unsigned int n)
 {
-	struct torture_batch batch = { .t = t, .left = n };
-	bool failed = false;
-
-	init_completion(&batch.done);
+	batch->t = t;
+	batch->left = n;
+	init_completion(&batch->done);
 	for (unsigned int i = 0; i < n; i++) {
 		count_io(t, &ios[i]);
-		begin(t, &batch, &ios[i]);
+		begin(t, batch, &ios[i]);
 	}
-	wait_for_completion(&batch.done);
+}
+
+/* Waits for all, judges. */
+static void await(struct torture *t, struct torture_batch *batch, struct torture_io *ios,
+		  unsigned int n)
+{
+	bool failed = false;
+
+	wait_for_completion(&batch->done);
 	for (unsigned int i = 0; i < n; i++) {
 		failed |= ios[i].error;
 		judge_error(t, &ios[i]);
@@ -191,6 +198,14 @@ static void run_batch(struct torture *t, struct torture_io *ios, unsigned int n)
 	/* An error comes at once; without a pause time would stand still for those who wait for a disk. */
 	if (failed)
 		sim_sleep_ns(1000000);
+}
+
+static void run_batch(struct torture *t, struct torture_io *ios, unsigned int n)
+{
+	struct torture_batch batch;
+
+	issue(t, &batch, ios, n);
+	await(t, &batch, ios, n);
 }
 
 /* ---- what to do ---- */
@@ -360,12 +375,26 @@ static void heckle(struct torture *t)
 	put_device(t, NULL);
 }
 
+/* Some of what the chunk's bios cause waits at a disk until they have had time to overtake each other. */
+static int hold_some(struct torture *t, struct world_disk *disk, sector_t chunk)
+{
+	unsigned int ops = torture_chance(t, 60) ? DISK_OP_READ : DISK_OP_WRITE;
+	bool origin = disk == t->origin;
+
+	return disk_delay_hold_next(disk->top, ops, origin ? chunk : 0,
+				    origin ? t->config.chunk_sectors : disk->sectors,
+				    1 + torture_random(t, 3));
+}
+
 /* Several devices, one chunk, all at once. */
 static void clash(struct torture *t)
 {
 	sector_t chunk = torture_random(t, t->config.origin_sectors);
 	unsigned int want = 2 + torture_random(t, TORTURE_BATCH / 2), n;
+	struct world_disk *disk = torture_chance(t, 60) ? t->origin : t->store;
 	struct torture_io ios[TORTURE_BATCH];
+	struct torture_batch batch;
+	int hold;
 
 	chunk -= chunk % t->config.chunk_sectors;
 	memset(ios, 0, sizeof(ios));
@@ -375,8 +404,15 @@ static void clash(struct torture *t)
 		get_device(t, slot);
 		fill_io(t, &ios[n], slot ? slot->sectors : t->origin_len, chunk);
 	}
-	if (n)
-		run_batch(t, ios, n);
+	if (!n)
+		return;
+	hold = torture_chance(t, 50) ? hold_some(t, disk, chunk) : -1;
+	issue(t, &batch, ios, n);
+	if (hold >= 0) {
+		sim_sleep_ns(1ULL << (10 + torture_random(t, 16)));
+		disk_delay_release(disk->top, hold);
+	}
+	await(t, &batch, ios, n);
 	for (unsigned int i = 0; i < n; i++)
 		put_device(t, ios[i].slot);
 	t->ops_done += n;
