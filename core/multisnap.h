@@ -213,6 +213,10 @@ int multisnap_parse_generic(struct multisnap_args *args, struct dm_arg_set *as, 
 int multisnap_parse_chunk_size(struct multisnap_args *args, struct dm_arg_set *as, char **error);
 int multisnap_read_snapid(struct dm_multisnap *s, const char *text, snapid_t *id);
 
+/* construct.c */
+int multisnap_ctr(struct dm_target *ti, unsigned int argc, char **argv);
+void multisnap_release(struct dm_multisnap *s); /* no I/O is under way */
+
 /* target.c */
 void multisnap_lock(struct dm_multisnap *s) __acquires(&s->lock);
 void multisnap_unlock(struct dm_multisnap *s) __releases(&s->lock);
