@@ -2,8 +2,9 @@
 /*
  * multisnap torture: options, many seeds, processes.
  *
- * Several seeds are run in child processes, one for each, as many at once as --jobs says; what they print comes
- * out in the order of the seeds. One seed alone runs in the process itself, for debuggers.
+ * Several seeds are run in child processes, one for each, as many at once as --jobs says; what
+ * they print comes out in the order of the seeds. One seed alone runs in the process itself, for
+ * debuggers.
  */
 #include <argp.h>
 #include <errno.h>

@@ -2,13 +2,13 @@
 /*
  * The verbs read, write, discard, zero and flush.
  *
- * A range is issued in pieces of bs sectors, each awaited before the next, so that a single-threaded
- * script gives the same I/O here and, by pread() and pwrite() with O_DIRECT, in a real kernel. The first
- * piece that fails ends the command.
+ * A range is issued in pieces of bs sectors, each awaited before the next, so that a single-
+ * threaded script gives the same I/O here and, by pread() and pwrite() with O_DIRECT, in a real
+ * kernel. The first piece that fails ends the command.
  *
  * A read prints what it found as runs: "SECTOR COUNT zero", "SECTOR COUNT fill=N" for what
- * `write ... fill=N` wrote there, "fill=N@SECTOR" for what was written at another place, "data" for anything
- * else (metadata).
+ * `write ... fill=N` wrote there, "fill=N@SECTOR" for what was written at another place, "data"
+ * for anything else (metadata).
  */
 #include <errno.h>
 #include <stdlib.h>

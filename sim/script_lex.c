@@ -3,8 +3,8 @@
  * Lexer of the script language: text into lines of words.
  *
  * As in a shell, but smaller: blanks separate words, "..." and '...' quote (in "..." a backslash
- * escapes ", \ and, as \n, a new line), # begins a comment where a word could begin, a backslash at the end of
- * a line continues it. There are no variables and no expansions.
+ * escapes ", \ and, as \n, a new line), # begins a comment where a word could begin, a backslash
+ * at the end of a line continues it. There are no variables and no expansions.
  */
 #include <stdlib.h>
 #include <string.h>

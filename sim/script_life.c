@@ -2,8 +2,8 @@
 /*
  * Lives of a script (script_life.h), and the verbs crash and reload.
  *
- * The file between two lives holds plain structures: it never leaves the machine. Contents are kept as
- * (sector, tag), with the 512 bytes behind where they are literal.
+ * The file between two lives holds plain structures: it never leaves the machine. Contents are
+ * kept as (sector, tag), with the 512 bytes behind where they are literal.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* memfd_create() */

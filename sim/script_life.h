@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Lives of a script: `crash` ends one without any orderly shutdown, the next begins with what the
- * disks had.
+ * Lives of a script: `crash` ends one without any orderly shutdown, the next begins with what
+ * the disks had.
  *
- * A world cannot be thrown away half-way in its process (threads sit in the middle of things), but a
- * process can: each life is a child process. At a crash it writes the disks' contents, the devices'
- * tables and the place in the script to a file in memory, and exits; its parent starts the next
- * life, which reads them. A script without `crash` has one life, in the process itself.
+ * A world cannot be thrown away half-way in its process (threads sit in the middle of things),
+ * but a process can: each life is a child process. At a crash it writes the disks' contents, the
+ * devices' tables and the place in the script to a file in memory, and exits; its parent starts
+ * the next life, which reads them. A script without `crash` has one life, in the process itself.
  */
 #ifndef SIM_SCRIPT_LIFE_H
 #define SIM_SCRIPT_LIFE_H

@@ -6,8 +6,8 @@
  *   line    := [ "expect-error" ERRNO ] command
  *   command := VERB ARGUMENT... | "parallel" "{" | "{" | "start" LABEL command
  *
- * A block ends with a line "}". Each verb checks its own arguments (script_verbs.c); the first error
- * ends the parse, with file and line.
+ * A block ends with a line "}". Each verb checks its own arguments (script_verbs.c); the first
+ * error ends the parse, with file and line.
  */
 #include <errno.h>
 #include <stdarg.h>

@@ -3,13 +3,13 @@
  * Runs a script: who runs which command, and what the transcript says.
  *
  * The script's commands run in one simulated thread, those of a parallel block and of `start` in
- * threads of their own. The transcript is in the order of the script, whatever the order of events:
- * a thread's output is collected and printed where the script waits for it (the end of the parallel
- * block, `wait`).
+ * threads of their own. The transcript is in the order of the script, whatever the order of
+ * events: a thread's output is collected and printed where the script waits for it (the end of
+ * the parallel block, `wait`).
  *
- * The first expectation that fails ends the script: a message with file:line on stderr, exit 1. The world
- * is then left as it is. A script that ends well is cleaned up after (world_stop(): a device that
- * cannot be removed or memory that leaks is a finding).
+ * The first expectation that fails ends the script: a message with file:line on stderr, exit 1.
+ * The world is then left as it is. A script that ends well is cleaned up after (world_stop(): a
+ * device that cannot be removed or memory that leaks is a finding).
  */
 #include <errno.h>
 #include <stdarg.h>

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The verbs of the script language: which arguments each takes. What they do is elsewhere (script.h).
+ * The verbs of the script language: which arguments each takes. What they do is elsewhere
+ * (script.h).
  *
- * A parse function takes positional words first, then options in any order, and leaves the result in
- * c->args. docs/script.md has a section for each verb; a test compares the two lists.
+ * A parse function takes positional words first, then options in any order, and leaves the
+ * result in c->args. docs/script.md has a section for each verb; a test compares the two lists.
  */
 #include <string.h>
 

@@ -2,8 +2,8 @@
 /*
  * One torture run: configuration, world, threads, and the end, where everything is compared.
  *
- * The order of draws from the one random stream follows from the order in which the threads run, which the
- * scheduler draws from the same seed: a run is a function of its options.
+ * The order of draws from the one random stream follows from the order in which the threads run,
+ * which the scheduler draws from the same seed: a run is a function of its options.
  */
 #include <stdarg.h>
 #include <stdlib.h>

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Torture: random operations of every kind, with faults, from several threads, judged by the oracle.
+ * Torture: random operations of every kind, with faults, from several threads, judged by the
+ * oracle.
  *
- * Objective: whatever an administrator, applications and failing disks do at the same time, I1, I2 and
- * I5 to I8 of the design hold. Method: one world per seed. All that is random comes from the seed: first the
- * configuration (sizes, store, policy, faults, ...), then each operation. Threads issue batches of
- * bios; thread 0 also manages: it creates, deletes, suspends, removes, reloads, breaks and repairs.
- * Each bio is told to the oracle when it is issued and when it ends.
+ * Objective: whatever an administrator, applications and failing disks do at the same time, I1,
+ * I2 and I5 to I8 of the design hold. Method: one world per seed. All that is random comes from
+ * the seed: first the configuration (sizes, store, policy, faults, ...), then each operation.
+ * Threads issue batches of bios; thread 0 also manages: it creates, deletes, suspends, removes,
+ * reloads, breaks and repairs. Each bio is told to the oracle when it is issued and when it
+ * ends.
  *
  *   torture.c        configuration, world, threads, the end of a run
  *   torture_io.c     batches of bios, and what their results may be

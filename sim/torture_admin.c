@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What the manager of the torture does to a loaded origin: messages, suspends, snapshot devices, faults.
+ * What the manager of the torture does to a loaded origin: messages, suspends, snapshot devices,
+ * faults.
  *
- * The manager is one thread: snapshots come and go by its doing only, so that it can compare the list after each
- * step. The other threads' I/O goes on all the time.
+ * The manager is one thread: snapshots come and go by its doing only, so that it can compare the
+ * list after each step. The other threads' I/O goes on all the time.
  */
 #include <errno.h>
 #include <string.h>

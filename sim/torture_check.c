@@ -2,9 +2,9 @@
 /*
  * I5 in the torture: the offline check of the store device.
  *
- * At any moment what is on the device is what a power cut without a volatile cache would leave, so it
- * must be clean at any moment, whoever is in the middle of what. When all is settled its numbers
- * are those of the status and of the oracle.
+ * At any moment what is on the device is what a power cut without a volatile cache would leave,
+ * so it must be clean at any moment, whoever is in the middle of what. When all is settled its
+ * numbers are those of the status and of the oracle.
  */
 #include <stdlib.h>
 #include <string.h>

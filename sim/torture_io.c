@@ -4,8 +4,8 @@
  *
  * Contents are the oracle's business. Whether an error may be is decided here:
  * - an injected error struck while the bio was in flight: anything may fail,
- * - its snapshot is being deleted, or the origin target removed, or the status shows an error: EIO as the policy in
- *   force has it,
+ * - its snapshot is being deleted, or the origin target removed, or the status shows an error:
+ *   EIO as the policy in force has it,
  * - otherwise none; and where EIO is due, success is a finding too.
  */
 #include <errno.h>

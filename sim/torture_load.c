@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Loading, removing and reloading the origin target, with the snapshots of mikulas found again and
- * those of the model store lost; sync-snapshots; repair after errors.
+ * Loading, removing and reloading the origin target, with the snapshots of mikulas found again
+ * and those of the model store lost; sync-snapshots; repair after errors.
  *
- * Repair follows the specification's section 6. Preserved: the error clears at the load, and every snapshot is
- * there. Given up: the store is marked (unless the log said that the device refused the mark): it
- * loads, shows the error, passes through, and is refused with preserve-on-error; then the administrator zeroes the first
- * sector of the store device and begins anew.
+ * Repair follows the specification's section 6. Preserved: the error clears at the load, and
+ * every snapshot is there. Given up: the store is marked (unless the log said that the device
+ * refused the mark): it loads, shows the error, passes through, and is refused with preserve-on-
+ * error; then the administrator zeroes the first sector of the store device and begins anew.
  */
 #include <errno.h>
 #include <string.h>

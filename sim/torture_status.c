@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The status line of the origin, read back strictly (section 4 of the specification), and snapids.
+ * The status line of the origin, read back strictly (section 4 of the specification), and
+ * snapids.
  *
- * Both stores number their snapshots 32.32: the high half counts snapshots of the origin, whose low half is
- * all ones; the low half of the others counts snapshots of that snapshot.
+ * Both stores number their snapshots 32.32: the high half counts snapshots of the origin, whose
+ * low half is all ones; the low half of the others counts snapshots of that snapshot.
  */
 #include <stdlib.h>
 #include <string.h>

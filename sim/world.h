@@ -3,8 +3,8 @@
  * A world for a command: the simulated kernel with our modules loaded, disks under their layers,
  * and the dm devices that the command made.
  *
- * A disk is ram or file, under error injection, under delay; the topmost layer counts. One world at a
- * time, as in control.h.
+ * A disk is ram or file, under error injection, under delay; the topmost layer counts. One world
+ * at a time, as in control.h.
  */
 #ifndef SIM_WORLD_H
 #define SIM_WORLD_H
