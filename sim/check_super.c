@@ -134,8 +134,8 @@ static bool check_sizes(struct check *c)
 			c, &here, "record_sectors",
 			"is %u, expected a multiple of 8, from 8 to 128 and an eighth of the log (%u)",
 			sb->record_sectors, sb->log_blocks);
-	if (sb->origin_sectors < 1 || sb->origin_sectors > 1ULL << 55)
-		check_found(c, &here, "origin_sectors", "is %llu, expected 1..2^55",
+	if (sb->origin_sectors < 1 || sb->origin_sectors > 1ULL << 54)
+		check_found(c, &here, "origin_sectors", "is %llu, expected 1..2^54",
 			    sb->origin_sectors);
 	if (sb->data_chunks < 1)
 		check_found(c, &here, "data_chunks", "is 0, expected at least 1");

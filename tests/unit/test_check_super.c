@@ -59,7 +59,7 @@ static const struct {
 	{ "block_sectors", 52, 4, 3 },
 	{ "block_sectors", 52, 4, 16 },
 	{ "origin_sectors", 56, 8, 0 },
-	{ "origin_sectors", 56, 8, (1ULL << 55) + 1 },
+	{ "origin_sectors", 56, 8, (1ULL << 54) + 1 },
 	{ "device_sectors", 64, 8, DEVICE_SECTORS + 14 },
 	{ "device_sectors", 64, 8, ~0ULL },
 	{ "data_chunks", 64, 8, DEVICE_SECTORS - 101 },
