@@ -279,37 +279,77 @@ int view_le(struct dm_exception_store *store, u64 chunk, u64 from, struct entry 
 	}
 }
 
-int view_gt(struct dm_exception_store *store, u64 chunk, u64 from, u64 *gt_chunk, u64 *gt_from)
+/* The record that begins at exactly this key: 1, 0 (none, or gone), -EAGAIN, -errno. */
+int view_at(struct dm_exception_store *store, u64 chunk, u64 from, struct entry *entry)
 {
-	for (;;) {
-		struct tree_place place;
-		bool gone = false;
-		int layer, r;
+	struct tree_place place;
+	bool have;
+	int layer, r;
 
-		r = tree_find(store, chunk, from, &place);
-		if (r)
-			return r;
-		for (layer = LAYERS - 1; layer >= 0; layer--) {
-			struct change *change = layer_gt(&store->layers[layer], chunk, from, false);
+	r = tree_find(store, chunk, from, &place);
+	if (r)
+		return r;
+	have = place.have_le && place.le.chunk == chunk && place.le.from == from;
+	if (have)
+		*entry = place.le;
+	for (layer = LAYERS - 1; layer >= 0; layer--) {
+		struct change *change = layer_le(&store->layers[layer], chunk, from);
 
-			if (!change)
-				continue;
-			if (place.have_gt &&
-			    key_cmp(change->chunk, change->from, place.gt_chunk, place.gt_from) > 0)
-				continue;
-			place.have_gt = true;
-			place.gt_chunk = change->chunk;
-			place.gt_from = change->from;
-			gone = change->block == BLOCK_NONE;
-		}
-		if (!place.have_gt)
-			return 0;
-		chunk = place.gt_chunk;
-		from = place.gt_from;
-		if (!gone) {
-			*gt_chunk = chunk;
-			*gt_from = from;
-			return 1;
-		}
+		if (!change || change->chunk != chunk || change->from != from)
+			continue;
+		have = change->block != BLOCK_NONE;
+		entry->chunk = chunk;
+		entry->from = from;
+		entry->a = change->to;
+		entry->b = change->block;
 	}
+	return have;
+}
+
+int view_key_gt(struct dm_exception_store *store, u64 chunk, u64 from, struct view_key *key)
+{
+	struct tree_place place;
+	int layer, r;
+
+	r = tree_find(store, chunk, from, &place);
+	if (r)
+		return r;
+	key->gone = false;
+	for (layer = LAYERS - 1; layer >= 0; layer--) {
+		struct change *change = layer_gt(&store->layers[layer], chunk, from, false);
+
+		if (!change)
+			continue;
+		if (place.have_gt &&
+		    key_cmp(change->chunk, change->from, place.gt_chunk, place.gt_from) > 0)
+			continue;
+		place.have_gt = true;
+		place.gt_chunk = change->chunk;
+		place.gt_from = change->from;
+		key->gone = change->block == BLOCK_NONE;
+	}
+	key->chunk = place.gt_chunk;
+	key->from = place.gt_from;
+	return place.have_gt;
+}
+
+/*
+ * It must not look beyond the chunk: reclaim may have removed all that follows, and to walk over
+ * that takes as many steps, and as many leaves in the cache, as there are changes.
+ */
+int view_gt(struct dm_exception_store *store, u64 chunk, u64 from, u64 *gt_from)
+{
+	struct view_key key;
+
+	do {
+		int r = view_key_gt(store, chunk, from, &key);
+
+		if (r <= 0)
+			return r;
+		if (key.chunk != chunk)
+			return 0;
+		from = key.from;
+	} while (key.gone);
+	*gt_from = from;
+	return 1;
 }

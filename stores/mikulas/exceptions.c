@@ -69,7 +69,7 @@ int mikulas_query_next_remap(struct dm_exception_store *store, chunk_t chunk)
 {
 	struct query *query = &store->query;
 	struct entry entry;
-	u64 gt_chunk, gt_from;
+	u64 gt_from;
 	snapid_t first, limit = SNAPID_ORIGIN - 1;
 	int r;
 
@@ -89,10 +89,10 @@ int mikulas_query_next_remap(struct dm_exception_store *store, chunk_t chunk)
 			break;
 		query->next = entry.a + 1;
 	}
-	r = view_gt(store, chunk, first, &gt_chunk, &gt_from);
+	r = view_gt(store, chunk, first, &gt_from);
 	if (r < 0)
 		return r;
-	if (r && gt_chunk == chunk)
+	if (r)
 		limit = gt_from - 1;
 	query->chunk = chunk;
 	query->from = snapshot_low(store, first);

@@ -403,11 +403,17 @@ struct change *changes_lower_bound(struct dm_exception_store *store, enum layer 
 				   u64 from);
 /* Last record of @chunk that begins at or below @from: 1, 0 (none), -EAGAIN, -errno. */
 int view_le(struct dm_exception_store *store, u64 chunk, u64 from, struct entry *entry);
-/*
- * First exception with key > (chunk, from), of any chunk; its key only (or that of a snapshot).
- * 1, 0, -EAGAIN, -errno.
- */
-int view_gt(struct dm_exception_store *store, u64 chunk, u64 from, u64 *gt_chunk, u64 *gt_from);
+/* The record that begins at exactly this key: 1, 0 (none), -EAGAIN, -errno. */
+int view_at(struct dm_exception_store *store, u64 chunk, u64 from, struct entry *entry);
+struct view_key {
+	u64 chunk;
+	u64 from;
+	bool gone; /* nothing is there any more */
+};
+/* The first key > (chunk, from), of any chunk, also one that is gone: 1, 0, -EAGAIN, -errno. */
+int view_key_gt(struct dm_exception_store *store, u64 chunk, u64 from, struct view_key *key);
+/* Where the first record of @chunk above @from begins: 1, 0, -EAGAIN, -errno. */
+int view_gt(struct dm_exception_store *store, u64 chunk, u64 from, u64 *gt_from);
 
 /* ---- map.c ---- */
 

@@ -26,28 +26,36 @@ void reclaim_kick(struct dm_exception_store *store)
 		dm_multisnap_queue_work(store->dm, &store->reclaim_bw);
 }
 
-/* The first exception at or above the pass's place. 1, 0, -EAGAIN, -errno. */
-static int next_exception(struct dm_exception_store *store, struct entry *entry)
+/*
+ * The first exception at or above the pass's place, or the first key where one was (@gone): those
+ * are passed one by one too, so that what has been looked at stays behind. 1, 0, -EAGAIN, -errno.
+ */
+static int next_exception(struct dm_exception_store *store, struct entry *entry, bool *gone)
 {
-	u64 chunk = store->reclaim_chunk, from = store->reclaim_from;
+	struct view_key key;
 	int r;
 
-	if (chunk >= EXCEPTION_CHUNK_END)
+	*gone = false;
+	if (store->reclaim_chunk >= EXCEPTION_CHUNK_END)
 		return 0;
-	r = view_le(store, chunk, from, entry);
-	if (r < 0 || (r && entry->from == from))
+	r = view_at(store, store->reclaim_chunk, store->reclaim_from, entry);
+	if (r)
 		return r;
-	r = view_gt(store, chunk, from, &chunk, &from);
+	r = view_key_gt(store, store->reclaim_chunk, store->reclaim_from, &key);
 	if (r <= 0)
 		return r;
-	if (chunk >= EXCEPTION_CHUNK_END)
+	if (key.chunk >= EXCEPTION_CHUNK_END)
 		return 0;
-	r = view_le(store, chunk, from, entry);
-	if (r < 0)
-		return r;
-	if (!r || entry->from != from)
-		return store_fail(store, -EPERM, "exception not found again, chunk", chunk);
-	return 1;
+	if (key.gone) {
+		*gone = true;
+		entry->chunk = key.chunk;
+		entry->from = key.from;
+		return 1;
+	}
+	r = view_at(store, key.chunk, key.from, entry);
+	if (!r)
+		return store_fail(store, -EPERM, "exception not found again, chunk", key.chunk);
+	return r;
 }
 
 static bool is_garbage(struct dm_exception_store *store, const struct entry *entry)
@@ -72,7 +80,8 @@ static int record_cursor_op(struct dm_exception_store *store, bool end)
 static int reclaim_one(struct dm_exception_store *store, bool *removed)
 {
 	struct entry entry;
-	int r = next_exception(store, &entry);
+	bool gone;
+	int r = next_exception(store, &entry, &gone);
 
 	if (r < 0)
 		return r;
@@ -80,7 +89,7 @@ static int reclaim_one(struct dm_exception_store *store, bool *removed)
 		r = record_cursor_op(store, true);
 		return r ? r : 1;
 	}
-	if (is_garbage(store, &entry)) {
+	if (!gone && is_garbage(store, &entry)) {
 		if (store->open_record.bytes > record_capacity(store->super.record_sectors) / 2 ||
 		    store->open_record.changes > store->group_changes_max / 2) {
 			dm_multisnap_request_commit(store->dm);
