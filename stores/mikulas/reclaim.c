@@ -118,6 +118,11 @@ static void reclaim_work(struct dm_exception_store *store, struct dm_multisnap_b
 
 	if (!reclaim_wanted(store))
 		return;
+	/* The room of a group that is kept open is not for us (H15). */
+	if (dm_multisnap_groups_held(store->dm)) {
+		store->resumed = false;
+		return;
+	}
 	for (i = 0; i < RECLAIM_SLICE && !r; i++)
 		r = reclaim_one(store, &removed);
 	if (r <= 0 && (removed || store->reclaim_scanned >= RECLAIM_RECORD_EVERY)) {

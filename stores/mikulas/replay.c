@@ -73,6 +73,8 @@ static int whole_record(struct dm_exception_store *store, struct window *w, sect
 			return 0;
 	}
 	header = (const void *)*data;
+	if (le32_to_cpu(header->sectors) != sectors)
+		return 0; /* read a second time, it was another */
 	crc = crc32c(~0U, *data, offsetof(struct log_header_disk, crc));
 	crc = crc32c(crc, zero, sizeof(zero));
 	crc = crc32c(crc, *data + offsetof(struct log_header_disk, prev_crc),

@@ -295,10 +295,13 @@ static int mikulas_format(struct dm_exception_store *store)
 	return 0;
 }
 
-/* The first time the lock is taken after a load: go on with what was under way. */
+/*
+ * The first time the lock is taken after a load, and when groups are not held any more: go on with
+ * what was under way.
+ */
 static void mikulas_lock_acquired(struct dm_exception_store *store)
 {
-	if (store->mounted && !store->resumed) {
+	if (store->mounted && !store->resumed && !dm_multisnap_groups_held(store->dm)) {
 		store->resumed = true;
 		reclaim_kick(store);
 		checkpoint_poll(store, false);

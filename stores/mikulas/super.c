@@ -150,10 +150,14 @@ static void super_written(struct dm_multisnap_io *io, int error)
 	struct dm_exception_store *store = container_of(io, struct dm_exception_store, super_io);
 
 	store->super_busy = false;
-	if (error)
+	if (error) {
 		store_fail(store, error, "superblock write error", 0);
-	else
+	} else {
+		/* get_space() reads it */
+		dm_multisnap_status_lock(store->dm);
 		store->super = store->super_next;
+		dm_multisnap_status_unlock(store->dm);
+	}
 	store->super_done(store, error);
 	if (store->invalidate_error && !store->super_busy)
 		super_invalidate(store, store->invalidate_error);

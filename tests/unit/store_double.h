@@ -194,6 +194,7 @@ struct dm_multisnap {
 	u64 groups_closed, groups_durable;
 	int commit_error, invalidate_error;
 	bool busy_epoch; /* I/O holds up the epoch */
+	bool hold_groups;
 };
 
 static struct multisnap_store_ops *double_ops;
@@ -249,7 +250,7 @@ void dm_multisnap_status_unlock(struct dm_multisnap *s)
 
 bool dm_multisnap_groups_held(struct dm_multisnap *s)
 {
-	return false;
+	return s->hold_groups;
 }
 
 void dm_multisnap_submit_io(struct dm_multisnap *s, struct dm_multisnap_io *io)
