@@ -99,11 +99,14 @@ static void job_free(struct kcopyd_job *job)
 
 static void push(struct list_head *jobs, struct kcopyd_job *job)
 {
+	struct dm_kcopyd_client *kc = job->kc;
+
 	sched_hb_release(job);
+	/* One section: as soon as it is on a list a running worker may end the job, and the client. */
 	sched_enter();
 	list_add_tail(&job->list, jobs);
+	queue_work(kc->wq, &kc->work);
 	sched_exit();
-	queue_work(job->kc->wq, &job->kc->work);
 }
 
 static struct kcopyd_job *pop(struct list_head *jobs)
