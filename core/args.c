@@ -150,3 +150,11 @@ int multisnap_read_snapid(struct dm_multisnap *s, const char *text, snapid_t *id
 		r = -EINVAL;
 	return r;
 }
+
+/* For sort(). */
+int multisnap_compare_snapids(const void *a, const void *b)
+{
+	snapid_t x = *(const snapid_t *)a, y = *(const snapid_t *)b;
+
+	return x < y ? -1 : x > y;
+}

@@ -159,13 +159,6 @@ static int set_geometry(struct dm_multisnap *s, char **error)
 	return r;
 }
 
-static int compare_ids(const void *a, const void *b)
-{
-	snapid_t x = *(const snapid_t *)a, y = *(const snapid_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
 static int parse_sync_ids(struct dm_multisnap *s, struct dm_arg_set *as, char **error)
 {
 	unsigned int n;
@@ -191,7 +184,7 @@ static int parse_sync_ids(struct dm_multisnap *s, struct dm_arg_set *as, char **
 			return r;
 		}
 	}
-	sort(s->sync_ids, n, sizeof(*s->sync_ids), compare_ids, NULL);
+	sort(s->sync_ids, n, sizeof(*s->sync_ids), multisnap_compare_snapids, NULL);
 	for (unsigned int i = 1; i < n; i++) {
 		if (s->sync_ids[i] == s->sync_ids[i - 1]) {
 			*error = "A snapid is listed twice";
@@ -357,7 +350,7 @@ int multisnap_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 	s->loaded = true;
 	multisnap_refresh_unshared(s);
 	multisnap_unlock(s);
-	multisnap_set_ready(s);
+	multisnap_set_ready(s, true);
 	return 0;
 
 bad:

@@ -229,13 +229,6 @@ static int delete_unlisted(struct dm_multisnap *s)
 	}
 }
 
-static int compare_numeric(const void *a, const void *b)
-{
-	snapid_t x = *(const snapid_t *)a, y = *(const snapid_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
 static int create_missing(struct dm_multisnap *s)
 {
 	snapid_t *order;
@@ -246,7 +239,7 @@ static int create_missing(struct dm_multisnap *s)
 		return -ENOMEM;
 	memcpy(order, s->sync_ids, s->nr_sync_ids * sizeof(*order));
 	sort(order, s->nr_sync_ids, sizeof(*order),
-	     s->ops->compare_snapids_for_create ?: compare_numeric, NULL);
+	     s->ops->compare_snapids_for_create ?: multisnap_compare_snapids, NULL);
 
 	for (unsigned int i = 0; i < s->nr_sync_ids && !r; i++) {
 		bool exists;

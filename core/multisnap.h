@@ -201,7 +201,7 @@ struct deletion {
 /* registry.c */
 extern struct mutex multisnap_mutex;
 int multisnap_register(struct dm_multisnap *s); /* -EBUSY: a device is in use */
-void multisnap_set_ready(struct dm_multisnap *s);
+void multisnap_set_ready(struct dm_multisnap *s, bool ready);
 void multisnap_unregister(struct dm_multisnap *s);
 struct dm_multisnap *multisnap_find(dev_t origin); /* with a reference, or NULL */
 void multisnap_put(struct dm_multisnap *s);
@@ -211,6 +211,7 @@ void multisnap_put_store(const struct multisnap_store_ops *ops);
 /* args.c */
 int multisnap_parse_generic(struct multisnap_args *args, struct dm_arg_set *as, char **error);
 int multisnap_parse_chunk_size(struct multisnap_args *args, struct dm_arg_set *as, char **error);
+int multisnap_compare_snapids(const void *a, const void *b); /* snapid_t each, by number */
 int multisnap_read_snapid(struct dm_multisnap *s, const char *text, snapid_t *id);
 
 /* construct.c */

@@ -100,10 +100,10 @@ int multisnap_register(struct dm_multisnap *s)
 	return r;
 }
 
-void multisnap_set_ready(struct dm_multisnap *s)
+void multisnap_set_ready(struct dm_multisnap *s, bool ready)
 {
 	mutex_lock(&multisnap_mutex);
-	s->ready = true;
+	s->ready = ready;
 	mutex_unlock(&multisnap_mutex);
 }
 

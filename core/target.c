@@ -46,9 +46,7 @@ static void origin_dtr(struct dm_target *ti)
 {
 	struct dm_multisnap *s = ti->private;
 
-	mutex_lock(&multisnap_mutex);
-	s->ready = false;
-	mutex_unlock(&multisnap_mutex);
+	multisnap_set_ready(s, false);
 	multisnap_lock(s);
 	s->dead = true;
 	multisnap_detach(s, SNAPID_ORIGIN);

@@ -7,9 +7,9 @@
  * date only now and then, so entries are read on past it while they make sense: the first that does
  * not ends the log. Before that count a senseless entry is damage, and the end as well: lengths are lost.
  */
-#include <endian.h>
 #include <string.h>
 
+#include "shim.h"
 #include "trace_impl.h"
 
 #define MAGIC 0x6a736677736872ull
@@ -35,25 +35,9 @@ struct dmlog_state {
 
 _Static_assert(sizeof(struct dmlog_state) <= TRACE_MAX_STATE, "state fits");
 
-static uint64_t get64(const unsigned char *p)
-{
-	uint64_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return le64toh(v);
-}
-
-static uint32_t get32(const unsigned char *p)
-{
-	uint32_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return le32toh(v);
-}
-
 static bool dmlog_magic(const unsigned char *head, size_t size, const struct input *in)
 {
-	return size >= 8 && get64(head) == MAGIC;
+	return size >= 8 && get_unaligned_le64(head) == MAGIC;
 }
 
 static int dmlog_start(struct trace_file *file)
@@ -66,13 +50,13 @@ static int dmlog_start(struct trace_file *file)
 	p = input_peek(file->in, SUPER_SIZE, &have);
 	if (!p)
 		return trace_fail(file->trace, "%s: %s", path, input_error(file->in));
-	if (have < SUPER_SIZE || get64(p) != MAGIC)
+	if (have < SUPER_SIZE || get_unaligned_le64(p) != MAGIC)
 		return trace_fail(file->trace, "%s: does not start with a dm-log-writes superblock", path);
-	if (get64(p + 8) != VERSION)
+	if (get_unaligned_le64(p + 8) != VERSION)
 		return trace_fail(file->trace, "%s: dm-log-writes version %llu: only version 1 is known", path,
-				  (unsigned long long)get64(p + 8));
-	state->nr_entries = get64(p + 16);
-	state->sector_size = get32(p + 24);
+				  (unsigned long long)get_unaligned_le64(p + 8));
+	state->nr_entries = get_unaligned_le64(p + 16);
+	state->sector_size = get_unaligned_le32(p + 24);
 	if (state->sector_size < MIN_SECTOR || state->sector_size > MAX_SECTOR ||
 	    (state->sector_size & (state->sector_size - 1)))
 		return trace_fail(file->trace, "%s: a log with sectors of %u bytes, not a power of two from %u to %u",
@@ -114,7 +98,7 @@ static enum trace_outcome decode(struct trace_file *file, const unsigned char *p
 				 uint64_t *data)
 {
 	const struct dmlog_state *state = (const void *)file->state;
-	uint64_t sector = get64(p), sectors = get64(p + 8), flags = get64(p + 16), text = get64(p + 24);
+	uint64_t sector = get_unaligned_le64(p), sectors = get_unaligned_le64(p + 8), flags = get_unaligned_le64(p + 16), text = get_unaligned_le64(p + 24);
 
 	*data = 0;
 	if (flags & ~(uint64_t)FLAGS_KNOWN)

@@ -6,9 +6,9 @@
  * nSG; u64 lbn, ts, rt. len is bytes, lbn sectors, ts microseconds, cmd a SCSI opcode; the version is
  * ver >> 8. No magic number, so detection looks at many records and at the file's size.
  */
-#include <endian.h>
 #include <string.h>
 
+#include "shim.h"
 #include "trace_impl.h"
 
 #define V1_SIZE 32
@@ -30,22 +30,6 @@ struct vscsi {
 	uint64_t ts;
 };
 
-static uint64_t get64(const unsigned char *p)
-{
-	uint64_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return le64toh(v);
-}
-
-static uint32_t get32(const unsigned char *p)
-{
-	uint32_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return le32toh(v);
-}
-
 static unsigned int get16(const unsigned char *p)
 {
 	return p[0] | p[1] << 8;
@@ -62,9 +46,9 @@ static void decode(struct vscsi *v, const unsigned char *p, unsigned int version
 
 	v->cmd = get16(command);
 	v->version = get16(command + 2) >> 8;
-	v->len = get32(version == 1 ? p + 4 : p + 8);
-	v->lbn = get64(p + 16);
-	v->ts = get64(p + 24);
+	v->len = get_unaligned_le32(version == 1 ? p + 4 : p + 8);
+	v->lbn = get_unaligned_le64(p + 16);
+	v->ts = get_unaligned_le64(p + 24);
 }
 
 /* -1: not a SCSI command of a disk at all; TRACE_NR_OPS: no request. */

@@ -68,13 +68,15 @@ unsigned int node_prefix(const struct entry *entries, unsigned int n, unsigned i
 	return i;
 }
 
-unsigned int node_bytes(const struct entry *entries, unsigned int n, unsigned int level)
+/* The least and the greatest value of each field. */
+static void field_bounds(const struct entry *entries, unsigned int n, unsigned int level, u64 *low,
+			 u64 *high)
 {
-	u64 low[NODE_FIELDS], high[NODE_FIELDS], f[NODE_FIELDS];
-	unsigned int i, j, stride = 0;
+	u64 f[NODE_FIELDS];
+	unsigned int i, j;
 
 	entry_fields(&entries[0], level, low);
-	memcpy(high, low, sizeof(high));
+	memcpy(high, low, sizeof(f));
 	for (i = 1; i < n; i++) {
 		entry_fields(&entries[i], level, f);
 		for (j = 0; j < NODE_FIELDS; j++) {
@@ -82,6 +84,14 @@ unsigned int node_bytes(const struct entry *entries, unsigned int n, unsigned in
 			high[j] = max(high[j], f[j]);
 		}
 	}
+}
+
+unsigned int node_bytes(const struct entry *entries, unsigned int n, unsigned int level)
+{
+	u64 low[NODE_FIELDS], high[NODE_FIELDS];
+	unsigned int j, stride = 0;
+
+	field_bounds(entries, n, level, low, high);
 	for (j = 0; j < NODE_FIELDS; j++)
 		stride += bytes_for(high[j] - low[j]);
 	return n * stride;
@@ -95,15 +105,7 @@ void node_build(struct node_disk *node, const struct entry *entries, unsigned in
 	unsigned int i, j, k;
 
 	BUG_ON(!n || n > NODE_ENTRIES_MAX);
-	entry_fields(&entries[0], level, low);
-	memcpy(high, low, sizeof(high));
-	for (i = 1; i < n; i++) {
-		entry_fields(&entries[i], level, f);
-		for (j = 0; j < NODE_FIELDS; j++) {
-			low[j] = min(low[j], f[j]);
-			high[j] = max(high[j], f[j]);
-		}
-	}
+	field_bounds(entries, n, level, low, high);
 	memset(node, 0, sizeof(*node));
 	node->magic = cpu_to_le32(NODE_MAGIC);
 	node->seq = cpu_to_le64(seq);
