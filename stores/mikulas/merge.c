@@ -382,7 +382,7 @@ static void child_at(const struct old_node *o, unsigned int i, struct entry *chi
 }
 
 /* Start to read the next children of this node that have changes. */
-static void prefetch(struct dm_exception_store *store, const struct old_node *o)
+static void read_ahead(struct dm_exception_store *store, const struct old_node *o)
 {
 	struct merge *m = &store->ckpt.merge;
 	unsigned int i, started = 0;
@@ -441,7 +441,7 @@ static int merge_inner(struct dm_exception_store *store)
 		m->old[m->level].end_chunk = end_chunk;
 		m->old[m->level].end_from = end_from;
 		if (!m->level)
-			prefetch(store, o);
+			read_ahead(store, o);
 		return 0;
 	}
 	for (i = 0; i < m->level; i++) {
