@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The shim in the kernel: core/ and stores/ include "shim.h", and here it is the kernel's own headers.
+ * The shim in the kernel: what core/ and stores/ include as "shim.h" is the kernel's own headers.
  *
  * docs/shim.md lists what they use of them. What differs between kernel versions is in compat.h.
  */
