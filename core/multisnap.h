@@ -128,6 +128,7 @@ struct dm_multisnap {
 	unsigned int pass_seq; /* passes of the worker; read without the lock */
 	struct bio_list again; /* wait for an event */
 	unsigned int nr_again;
+	bool want_memory; /* the store's fetch_memory() is to be called */
 	struct bio_list tracked_wait; /* writes that wait for tracked reads */
 	struct bio_list giveup_wait; /* origin writes that wait for GIVEUP_DONE */
 	struct actions actions;

@@ -188,6 +188,13 @@ struct multisnap_store_ops {
 	 */
 	void (*invalidate)(struct dm_exception_store *store, int error);
 
+	/*
+	 * Optional: fetch the memory that was short when an operation answered -EAGAIN after
+	 * dm_multisnap_want_memory(). From the worker, no lock, NOIO scope, may wait for memory. 0
+	 * or -ENOMEM, which is an error of section 6.
+	 */
+	int (*fetch_memory)(struct dm_exception_store *store);
+
 	/* Optional: has the store background work (reclaim, checkpoint) under way or wanted? */
 	bool (*busy)(struct dm_exception_store *store);
 };
@@ -262,6 +269,9 @@ void dm_multisnap_request_commit(struct dm_multisnap *s);
  * record that is full will not be closed: the answer is -E2BIG, not -EAGAIN.
  */
 bool dm_multisnap_groups_held(struct dm_multisnap *s);
+
+/* Master lock, before -EAGAIN: fetch_memory() is called before the worker's next pass. */
+void dm_multisnap_want_memory(struct dm_multisnap *s);
 
 /* Master lock. Something that -EAGAIN may have waited for has happened. */
 void dm_multisnap_event(struct dm_multisnap *s);

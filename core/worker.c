@@ -239,18 +239,48 @@ static bool one_pass(struct dm_multisnap *s)
 	return more;
 }
 
+void dm_multisnap_want_memory(struct dm_multisnap *s)
+{
+	lockdep_assert_held(&s->lock);
+	s->want_memory = true;
+	multisnap_kick(s);
+}
+EXPORT_SYMBOL_GPL(dm_multisnap_want_memory);
+
+/* No lock: this may wait for memory. Whoever frees the store flushes the workqueue first. */
+static void fetch_memory(struct dm_multisnap *s, const struct multisnap_store_ops *ops,
+			 struct dm_exception_store *store)
+{
+	int r = ops->fetch_memory(store);
+
+	multisnap_lock(s);
+	if (r)
+		dm_multisnap_set_error(s, r);
+	dm_multisnap_event(s);
+	multisnap_unlock(s);
+}
+
 void multisnap_work(struct work_struct *work)
 {
 	struct dm_multisnap *s = container_of(work, struct dm_multisnap, work);
 	unsigned int noio = memalloc_noio_save();
+	const struct multisnap_store_ops *ops;
+	struct dm_exception_store *store;
 	struct actions actions;
+	bool want_memory;
 
 	multisnap_lock(s);
 	if (s->store && one_pass(s))
 		multisnap_kick(s);
 	take_actions(s, &actions);
+	store = s->store;
+	ops = s->ops;
+	want_memory = s->want_memory && store;
+	s->want_memory = false;
 	multisnap_unlock(s);
 	act(&actions);
+	if (want_memory)
+		fetch_memory(s, ops, store);
 	memalloc_noio_restore(noio);
 }
 

@@ -156,6 +156,9 @@ void torture_found(struct torture *t, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3), noreturn));
 /* Injected errors of both disks, so far. */
 u64 torture_errors(struct torture *t);
+bool torture_persistent(const struct torture *t); /* the store outlives its load */
+/* Memory that cannot be had without waiting costs this store the snapshots: mikulas waits. */
+bool torture_memory_may_fail(const struct torture *t);
 
 /* torture_io.c */
 void torture_io_batch(struct torture *t);

@@ -16,7 +16,7 @@ bool torture_excused(struct torture *t, u64 errors_before)
 	struct torture_status st;
 
 	if (torture_errors(t) != errors_before || t->known_error ||
-	    (t->config.alloc_faults && t->faults_armed))
+	    (torture_memory_may_fail(t) && t->faults_armed))
 		return true;
 	return torture_get_status(t, &st) && st.error;
 }
@@ -358,7 +358,7 @@ void torture_slot_create(struct torture *t)
 	r = world_device_create(slot->name, table, NULL);
 	torture_say(t, "create %s: %s: %d", slot->name, table, r);
 	if (r) {
-		if (!t->config.alloc_faults && !torture_excused(t, errors))
+		if (!torture_excused(t, errors))
 			torture_found(t, "device of snapshot %s: %s", id, errno_name(r));
 		return;
 	}
@@ -419,7 +419,8 @@ static void arm(struct torture *t)
 	t->faults_armed = true;
 	t->counts[TC_FAULT]++;
 	if (t->config.alloc_faults && (!t->config.disk_faults || torture_chance(t, 50))) {
-		sim_fail_alloc_random(1000 * (1 + torture_random(t, 100)));
+		sim_fail_alloc_random(torture_chance(t, 30) ? 1000000 :
+							      1000 * (1 + torture_random(t, 100)));
 		return;
 	}
 	fault.ops = 1 + torture_random(t, DISK_OP_ALL);

@@ -13,9 +13,14 @@
 
 #include "torture.h"
 
-static bool persistent(const struct torture *t)
+bool torture_persistent(const struct torture *t)
 {
 	return strcmp(t->options->store, "model");
+}
+
+bool torture_memory_may_fail(const struct torture *t)
+{
+	return t->config.alloc_faults && !torture_persistent(t);
 }
 
 /* ---- forks ---- */
@@ -96,7 +101,8 @@ static void draw_sync(struct torture *t, struct sync_list *sync)
 
 	sync->wanted = true;
 	sync->nr_new = torture_random(t, 3);
-	for (id = persistent(t) ? oracle_next_id(t->oracle, 0) : SNAPID_ORIGIN; id != SNAPID_ORIGIN;
+	for (id = torture_persistent(t) ? oracle_next_id(t->oracle, 0) : SNAPID_ORIGIN;
+	     id != SNAPID_ORIGIN;
 	     id = oracle_next_id(t->oracle, id + 1))
 		if (torture_chance(t, 70))
 			sync->ids[sync->nr++] = id;
@@ -307,7 +313,7 @@ void torture_reload(struct torture *t)
 	torture_remove_origin(t);
 	torture_check(t, "removed", NULL);
 	error = t->known_error;
-	if (!persistent(t)) {
+	if (!torture_persistent(t)) {
 		forget_all(t);
 	} else if (error && !t->preserve) {
 		torture_disarm(t);

@@ -127,7 +127,7 @@ static void judge_status(struct torture *t, const struct torture_status *st, con
 	if (!t->preserve)
 		t->counts[TC_GIVEN_UP]++;
 	torture_say(t, "error %d", st->error);
-	if (!t->config.disk_faults && !t->config.alloc_faults &&
+	if (!(t->config.disk_faults && st->error != -ENOMEM) && !torture_memory_may_fail(t) &&
 	    !(t->config.small_store && st->error == -ENOSPC))
 		torture_found(t, "status: an error without a reason: %s", line);
 }

@@ -3,7 +3,7 @@
  * What an operation of the log does to the layers, the counters and the live snapshots: the same
  * code when it is made and when it is replayed.
  *
- * Room (changes_reserve(), snapshot_reserve()) was made before; what fails here with -EPERM is a
+ * Room (spares_reserve()) was made before; what fails here with -EPERM is a
  * log that contradicts itself, and a bug when it comes from a group.
  */
 #include "mikulas.h"

@@ -42,16 +42,29 @@ struct change *layer_next(struct layer_tree *tree, struct change *change)
 	return to_change(node);
 }
 
-int changes_init(struct dm_exception_store *store)
+/* One for all stores of the module. */
+static struct kmem_cache *change_cache;
+
+int __init changes_module_init(void)
+{
+	change_cache = kmem_cache_create("mikulas_change", sizeof(struct change),
+					 __alignof__(struct change), 0, NULL);
+	return change_cache ? 0 : -ENOMEM;
+}
+
+void changes_module_exit(void)
+{
+	kmem_cache_destroy(change_cache);
+}
+
+void changes_init(struct dm_exception_store *store)
 {
 	unsigned int i;
 
 	for (i = 0; i < LAYERS; i++)
 		layer_init(&store->layers[i]);
 	layer_init(&store->merged);
-	store->change_cache = kmem_cache_create("mikulas_change", sizeof(struct change),
-						__alignof__(struct change), 0, NULL);
-	return store->change_cache ? 0 : -ENOMEM;
+	store->spare_changes.cache = change_cache;
 }
 
 bool changes_free_some(struct dm_exception_store *store, struct layer_tree *tree,
@@ -64,7 +77,7 @@ bool changes_free_some(struct dm_exception_store *store, struct layer_tree *tree
 			return true;
 		rb_erase(&change->node, layer_root(tree, change->chunk));
 		tree->count--;
-		kmem_cache_free(store->change_cache, change);
+		kmem_cache_free(change_cache, change);
 	}
 	return !tree->count;
 }
@@ -73,44 +86,10 @@ void changes_exit(struct dm_exception_store *store)
 {
 	unsigned int i;
 
-	if (!store->change_cache)
-		return;
 	for (i = 0; i < LAYERS; i++)
 		changes_free_some(store, &store->layers[i], UINT_MAX);
 	changes_free_some(store, &store->merged, UINT_MAX);
-	while (store->nr_spare_changes)
-		kmem_cache_free(store->change_cache,
-				store->spare_changes[--store->nr_spare_changes]);
-	kmem_cache_destroy(store->change_cache);
-}
-
-int changes_reserve(struct dm_exception_store *store, unsigned int count)
-{
-	gfp_t gfp = store->cache.sync ? GFP_KERNEL : GFP_NOWAIT | __GFP_NOWARN;
-
-	BUG_ON(count > CHANGES_SPARE);
-	while (store->nr_spare_changes < CHANGES_SPARE) {
-		struct change *change = kmem_cache_alloc(store->change_cache, gfp);
-
-		if (!change)
-			break;
-		store->spare_changes[store->nr_spare_changes++] = change;
-	}
-	return store->nr_spare_changes < count ? -ENOMEM : 0;
-}
-
-static struct change *change_take(struct dm_exception_store *store)
-{
-	BUG_ON(!store->nr_spare_changes);
-	return store->spare_changes[--store->nr_spare_changes];
-}
-
-static void change_give(struct dm_exception_store *store, struct change *change)
-{
-	if (store->nr_spare_changes < CHANGES_SPARE)
-		store->spare_changes[store->nr_spare_changes++] = change;
-	else
-		kmem_cache_free(store->change_cache, change);
+	spares_exit(&store->spare_changes);
 }
 
 /* The node with this key, or where to link it. */
@@ -144,7 +123,7 @@ static int change_fold(struct dm_exception_store *store, struct layer_tree *tree
 	if (have->old == BLOCK_NONE && change->block == BLOCK_NONE) {
 		rb_erase(&have->node, layer_root(tree, have->chunk));
 		tree->count--;
-		change_give(store, have);
+		spares_give(&store->spare_changes, have);
 		return 0;
 	}
 	have->to = change->to;
@@ -161,7 +140,7 @@ int changes_put(struct dm_exception_store *store, enum layer layer, const struct
 	link = layer_place(tree, change->chunk, change->from, &parent, &have);
 	if (have)
 		return change_fold(store, tree, have, change);
-	have = change_take(store);
+	have = spares_take(&store->spare_changes);
 	*have = *change;
 	rb_link_node(&have->node, parent, link);
 	rb_insert_color(&have->node, layer_root(tree, have->chunk));
@@ -189,7 +168,7 @@ int changes_closed_to_durable(struct dm_exception_store *store)
 			continue;
 		}
 		r = change_fold(store, durable, have, change);
-		change_give(store, change);
+		spares_give(&store->spare_changes, change);
 		if (r)
 			return r;
 	}

@@ -23,7 +23,7 @@ int group_begin(struct dm_exception_store *store, unsigned int ops, unsigned int
 		dm_multisnap_request_commit(store->dm);
 		return -EAGAIN;
 	}
-	return changes_reserve(store, changes);
+	return spares_reserve(store, &store->spare_changes, changes);
 }
 
 static struct apply open_group(struct dm_exception_store *store)

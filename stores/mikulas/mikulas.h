@@ -47,9 +47,6 @@ struct change {
 
 static_assert(sizeof(struct change) <= 64);
 
-/* Changes that are there even when memory is short; one operation makes at most four. */
-#define CHANGES_SPARE 32u
-
 /* Snapshots have a tree of their own, so that their number does not slow down the rest. */
 struct layer_tree {
 	struct rb_root exceptions;
@@ -251,7 +248,18 @@ struct live_snapshot {
 
 static_assert(sizeof(struct live_snapshot) <= 64);
 
-#define SNAPSHOTS_SPARE 8u
+/* ---- spares.c ---- */
+
+/* An operation takes at most four. */
+#define SPARES_MAX 32u
+
+struct spares {
+	struct kmem_cache *cache;
+	void *objects[SPARES_MAX];
+	unsigned int nr;
+	void *fetched[SPARES_MAX]; /* status lock */
+	unsigned int nr_fetched;
+};
 
 /* What query and find have found, for add_next_remap() and make_chunk_writeable(). */
 struct query {
@@ -289,12 +297,9 @@ struct dm_exception_store {
 	u64 threshold_changes;
 	unsigned int group_changes_max;
 
-	struct kmem_cache *change_cache;
-	struct kmem_cache *snapshot_cache;
-	struct change *spare_changes[CHANGES_SPARE];
-	unsigned int nr_spare_changes;
-	struct live_snapshot *spare_snapshots[SNAPSHOTS_SPARE];
-	unsigned int nr_spare_snapshots;
+	struct spares spare_changes;
+	struct spares spare_snapshots;
+	bool short_of_memory; /* an operation waits until some is fetched */
 	struct layer_tree layers[LAYERS];
 	struct layer_tree merged; /* the last checkpoint's, being freed in slices */
 	struct rb_root snapshots;
@@ -381,17 +386,26 @@ int tree_find(struct dm_exception_store *store, u64 chunk, u64 from, struct tree
 int tree_node(struct dm_exception_store *store, const struct entry *child, unsigned int level,
 	      bool check_first, u64 end_chunk, u64 end_from, struct cblock **block);
 
+/* ---- spares.c ---- */
+
+/* So many can be taken now: 0; else -EAGAIN, or -ENOMEM while the store loads. */
+int spares_reserve(struct dm_exception_store *store, struct spares *spares, unsigned int count);
+int spares_fetch(struct dm_exception_store *store, struct spares *spares);
+void *spares_take(struct spares *spares);
+void spares_give(struct spares *spares, void *object);
+void spares_exit(struct spares *spares);
+
 /* ---- changes.c ---- */
 
-int changes_init(struct dm_exception_store *store);
+int changes_module_init(void);
+void changes_module_exit(void);
+void changes_init(struct dm_exception_store *store);
 void changes_exit(struct dm_exception_store *store);
 void layer_init(struct layer_tree *tree);
 /* In the order of keys; NULL: none. */
 struct change *layer_first(struct layer_tree *tree);
 struct change *layer_next(struct layer_tree *tree, struct change *change);
-/* So many changes can be made now: 0 or -ENOMEM. */
-int changes_reserve(struct dm_exception_store *store, unsigned int count);
-/* Record a change in a layer; -EPERM when it contradicts what the layer has. */
+/* Record a change, for which room is reserved, in a layer; -EPERM when it contradicts what the layer has. */
 int changes_put(struct dm_exception_store *store, enum layer layer, const struct change *change);
 /* Move all of LAYER_CLOSED to LAYER_DURABLE. */
 int changes_closed_to_durable(struct dm_exception_store *store);
@@ -513,10 +527,12 @@ snapid_t snapshot_next(struct dm_exception_store *store, snapid_t from); /* >= f
 snapid_t snapshot_last(struct dm_exception_store *store, snapid_t to); /* <= to, or ORIGIN */
 /* The least id whose chunk this live snapshot's record may serve: future sub-snapshots included. */
 snapid_t snapshot_low(struct dm_exception_store *store, snapid_t id);
+int snapshots_module_init(void);
+void snapshots_module_exit(void);
+void snapshots_init(struct dm_exception_store *store);
 int snapshots_load(struct dm_exception_store *store);
 void snapshots_exit(struct dm_exception_store *store);
-/* One can be inserted: 0 or -ENOMEM. */
-int snapshot_reserve(struct dm_exception_store *store);
+/* Room is reserved. */
 void snapshot_insert(struct dm_exception_store *store, snapid_t id, u32 next_sub);
 /* The deletions of the closed group are durable. */
 void snapshots_closed_durable(struct dm_exception_store *store);

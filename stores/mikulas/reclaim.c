@@ -123,6 +123,7 @@ static void reclaim_work(struct dm_exception_store *store, struct dm_multisnap_b
 		store->resumed = false;
 		return;
 	}
+	store->short_of_memory = false;
 	for (i = 0; i < RECLAIM_SLICE && !r; i++)
 		r = reclaim_one(store, &removed);
 	if (r <= 0 && (removed || store->reclaim_scanned >= RECLAIM_RECORD_EVERY)) {
@@ -131,7 +132,8 @@ static void reclaim_work(struct dm_exception_store *store, struct dm_multisnap_b
 		if (r2 && r2 != -EAGAIN)
 			r = r2;
 	}
-	if (r >= 0)
+	/* The worker fetches memory before it comes back; what else -EAGAIN waits for kicks us. */
+	if (r >= 0 || (r == -EAGAIN && store->short_of_memory))
 		reclaim_kick(store);
 	else if (r != -EAGAIN)
 		store_fail(store, r, "reclaim stopped, chunk", store->reclaim_chunk);

@@ -200,7 +200,8 @@ static int replay_record(struct dm_exception_store *store, const u8 *data, const
 		*wrong = "count of changes";
 		if (changes > le32_to_cpu(header->changes))
 			return 0;
-		if (changes_reserve(store, 4) || snapshot_reserve(store))
+		if (spares_reserve(store, &store->spare_changes, 4) ||
+		    spares_reserve(store, &store->spare_snapshots, 1))
 			return -ENOMEM;
 		*wrong = replay_one(store, &to, &op);
 		if (*wrong)

@@ -8,6 +8,26 @@
  */
 #include "mikulas.h"
 
+/* One for all stores of the module. */
+static struct kmem_cache *snapshot_cache;
+
+int __init snapshots_module_init(void)
+{
+	snapshot_cache = kmem_cache_create("mikulas_snapshot", sizeof(struct live_snapshot),
+					   __alignof__(struct live_snapshot), 0, NULL);
+	return snapshot_cache ? 0 : -ENOMEM;
+}
+
+void snapshots_module_exit(void)
+{
+	kmem_cache_destroy(snapshot_cache);
+}
+
+void snapshots_init(struct dm_exception_store *store)
+{
+	store->spare_snapshots.cache = snapshot_cache;
+}
+
 static struct live_snapshot *to_snapshot(struct rb_node *node)
 {
 	return rb_entry(node, struct live_snapshot, node);
@@ -91,24 +111,10 @@ snapid_t snapshot_low(struct dm_exception_store *store, snapid_t id)
 	return (id & ~(u64)U32_MAX) | snapshot->next_sub;
 }
 
-int snapshot_reserve(struct dm_exception_store *store)
-{
-	gfp_t gfp = store->cache.sync ? GFP_KERNEL : GFP_NOWAIT | __GFP_NOWARN;
-
-	while (store->nr_spare_snapshots < SNAPSHOTS_SPARE) {
-		struct live_snapshot *snapshot = kmem_cache_zalloc(store->snapshot_cache, gfp);
-
-		if (!snapshot)
-			break;
-		store->spare_snapshots[store->nr_spare_snapshots++] = snapshot;
-	}
-	return store->nr_spare_snapshots ? 0 : -ENOMEM;
-}
-
 void snapshot_insert(struct dm_exception_store *store, snapid_t id, u32 next_sub)
 {
 	struct rb_node **link = &store->snapshots.rb_node, *parent = NULL;
-	struct live_snapshot *snapshot = store->spare_snapshots[--store->nr_spare_snapshots];
+	struct live_snapshot *snapshot = spares_take(&store->spare_snapshots);
 
 	snapshot->id = id;
 	snapshot->next_sub = next_sub;
@@ -145,7 +151,7 @@ void snapshots_closed_durable(struct dm_exception_store *store)
 		store->last_snapshot =
 			rb_entry_safe(rb_last(&store->snapshots), struct live_snapshot, node);
 		dm_multisnap_status_unlock(store->dm);
-		kmem_cache_free(store->snapshot_cache, snapshot);
+		kmem_cache_free(snapshot_cache, snapshot);
 	}
 }
 
@@ -153,16 +159,11 @@ void snapshots_exit(struct dm_exception_store *store)
 {
 	struct rb_node *node;
 
-	if (!store->snapshot_cache)
-		return;
 	while ((node = rb_first(&store->snapshots))) {
 		rb_erase(node, &store->snapshots);
-		kmem_cache_free(store->snapshot_cache, to_snapshot(node));
+		kmem_cache_free(snapshot_cache, to_snapshot(node));
 	}
-	while (store->nr_spare_snapshots)
-		kmem_cache_free(store->snapshot_cache,
-				store->spare_snapshots[--store->nr_spare_snapshots]);
-	kmem_cache_destroy(store->snapshot_cache);
+	spares_exit(&store->spare_snapshots);
 }
 
 /* Is this entry of the tree possible? Sub-snapshots come before their master. */
@@ -200,7 +201,7 @@ int snapshots_load(struct dm_exception_store *store)
 			wrong = check_loaded(store, &place.le);
 			if (wrong)
 				return store_fail(store, -EPERM, wrong, store->super.root);
-			r = snapshot_reserve(store);
+			r = spares_reserve(store, &store->spare_snapshots, 1);
 			if (r)
 				return r;
 			snapshot_insert(store, from, place.le.b);
@@ -279,7 +280,7 @@ int mikulas_create_snapshot(struct dm_exception_store *store, snapid_t id)
 		return state->reclaim && !dm_multisnap_groups_held(store->dm) ? -EAGAIN : -ENOSPC;
 	r = group_begin(store, 1, 2);
 	if (!r)
-		r = snapshot_reserve(store);
+		r = spares_reserve(store, &store->spare_snapshots, 1);
 	return r ? r : group_create(store, id);
 }
 

@@ -147,10 +147,7 @@ static int allocate_buffers(struct dm_exception_store *store)
 	while (store->space_size < store->super.max_changes + 2 * store->group_changes_max)
 		store->space_size *= 2;
 	store->space_list = kvmalloc_array(store->space_size, sizeof(u64), GFP_KERNEL);
-	store->snapshot_cache = kmem_cache_create("mikulas_snapshot", sizeof(struct live_snapshot),
-						  __alignof__(struct live_snapshot), 0, NULL);
-	if (!store->open_record.data || !store->closed_record.data || !store->space_list ||
-	    !store->snapshot_cache)
+	if (!store->open_record.data || !store->closed_record.data || !store->space_list)
 		return -ENOMEM;
 	record_reset(&store->open_record);
 	record_reset(&store->closed_record);
@@ -233,16 +230,14 @@ static int load(struct dm_exception_store *store, struct dm_arg_set *as, char **
 	state_from_super(store);
 	r = cache_init(store, cache_blocks);
 	if (!r)
-		r = changes_init(store);
-	if (!r)
 		r = allocate_buffers(store);
 	if (!r)
 		r = merge_init(store);
 	/* The spares, while allocations may wait. */
 	if (!r)
-		r = changes_reserve(store, CHANGES_SPARE);
+		r = spares_reserve(store, &store->spare_changes, SPARES_MAX);
 	if (!r)
-		r = snapshot_reserve(store);
+		r = spares_reserve(store, &store->spare_snapshots, SPARES_MAX);
 	if (!r)
 		r = load_content(store, error);
 	if (r)
@@ -268,6 +263,8 @@ static int mikulas_init(struct dm_multisnap *dm, struct dm_exception_store **res
 	store->cache.sync = true;
 	INIT_LIST_HEAD(&store->deleted_open);
 	INIT_LIST_HEAD(&store->deleted_closed);
+	changes_init(store);
+	snapshots_init(store);
 	checkpoint_init(store);
 	reclaim_init(store);
 	r = load(store, as, error);
@@ -308,6 +305,13 @@ static void mikulas_lock_acquired(struct dm_exception_store *store)
 	}
 }
 
+static int mikulas_fetch_memory(struct dm_exception_store *store)
+{
+	int r = spares_fetch(store, &store->spare_changes);
+
+	return r ? r : spares_fetch(store, &store->spare_snapshots);
+}
+
 static bool mikulas_busy(struct dm_exception_store *store)
 {
 	if (store->dead || store->invalid)
@@ -342,16 +346,35 @@ static struct multisnap_store_ops mikulas_ops = {
 	.commit = mikulas_commit,
 	.invalidate = super_invalidate,
 	.busy = mikulas_busy,
+	.fetch_memory = mikulas_fetch_memory,
 };
 
 static int __init mikulas_module_init(void)
 {
-	return dm_multisnap_register_store(&mikulas_ops);
+	int r = changes_module_init();
+
+	if (r)
+		return r;
+	r = snapshots_module_init();
+	if (r)
+		goto bad_snapshots;
+	r = dm_multisnap_register_store(&mikulas_ops);
+	if (r)
+		goto bad_register;
+	return 0;
+
+bad_register:
+	snapshots_module_exit();
+bad_snapshots:
+	changes_module_exit();
+	return r;
 }
 
 static void __exit mikulas_module_exit(void)
 {
 	dm_multisnap_unregister_store(&mikulas_ops);
+	snapshots_module_exit();
+	changes_module_exit();
 }
 
 module_init(mikulas_module_init);

@@ -26,7 +26,8 @@ static struct probe {
 	struct dm_exception_store *store;
 
 	struct probe_answer create, delete, find, query, add, unshare;
-	unsigned int finds, queries, adds, commits, marks;
+	struct probe_answer memory; /* add finds none and wants some; then fetch_memory()'s answer */
+	unsigned int finds, queries, adds, commits, marks, fetches;
 	bool hold_commits, hold_mark;
 	int mark_result, commit_result;
 	int marked_with;
@@ -86,6 +87,10 @@ static inline int probe_query(struct dm_exception_store *store, chunk_t chunk)
 static inline int probe_add(struct dm_exception_store *store, struct chunk_remap *remap)
 {
 	probe.adds++;
+	if (probe_answers(&probe.memory)) {
+		dm_multisnap_want_memory(probe.s);
+		return -EAGAIN;
+	}
 	return probe_answers(&probe.add) ? probe.add.answer :
 					   probe.model.add_next_remap(store, remap);
 }
@@ -95,6 +100,12 @@ static inline int probe_unshare(struct dm_exception_store *store,
 {
 	return probe_answers(&probe.unshare) ? probe.unshare.answer :
 					       probe.model.make_chunk_writeable(store, remap);
+}
+
+static inline int probe_fetch_memory(struct dm_exception_store *store)
+{
+	probe.fetches++;
+	return probe.memory.answer;
 }
 
 static inline void probe_end_commit(struct dm_exception_store *store)
@@ -171,6 +182,7 @@ static inline void probe_register(void)
 	probe.ops.make_chunk_writeable = probe_unshare;
 	probe.ops.commit = probe_commit;
 	probe.ops.invalidate = probe_invalidate;
+	probe.ops.fetch_memory = probe_fetch_memory;
 	CHECK_EQUAL(dm_multisnap_register_store(&probe.ops), 0);
 }
 

@@ -190,7 +190,7 @@ struct dm_multisnap {
 	bool fifo;
 	int error;
 	u64 epoch, epoch_wanted;
-	bool closed, committing, request, invalidated;
+	bool closed, committing, request, want_memory, invalidated;
 	u64 groups_closed, groups_durable;
 	int commit_error, invalidate_error;
 	bool busy_epoch; /* I/O holds up the epoch */
@@ -288,6 +288,11 @@ void dm_multisnap_request_commit(struct dm_multisnap *s)
 	s->request = true;
 }
 
+void dm_multisnap_want_memory(struct dm_multisnap *s)
+{
+	s->want_memory = true;
+}
+
 void dm_multisnap_event(struct dm_multisnap *s)
 {
 }
@@ -341,6 +346,11 @@ static inline bool double_event(struct dm_multisnap *s)
 	unsigned int pick;
 	int r;
 
+	if (s->want_memory) {
+		s->want_memory = false;
+		CHECK(s->ops->fetch_memory(s->store) == 0);
+		return true;
+	}
 	if (s->epoch < s->epoch_wanted && !s->busy_epoch && (s->fifo || rnd(4) == 0)) {
 		s->epoch++;
 		return true;

@@ -412,6 +412,53 @@ static void h10_bios_of_a_snapshot_being_deleted_are_not_looked_up_again(void **
 	in_probed_world(raced_by_delete, NULL);
 }
 
+/* A store is short of memory: it is fetched once each time, without an event from elsewhere. */
+static void memory_fetched(void *arg)
+{
+	struct async_io io[3];
+
+	make_probed(PROBE_TABLE);
+	CHECK_EQUAL(write_tags("ms", 0, 3 * CHUNK, 1), 0);
+	make_snapshot();
+	make_snap_device("s0", "0");
+	probe.memory = (struct probe_answer){ .skip = 1, .count = 2 };
+	for (unsigned int i = 0; i < 3; i++)
+		async_start(&io[i], "ms", REQ_OP_WRITE, (sector_t)i * CHUNK, CHUNK, 2);
+	sim_settle();
+	for (unsigned int i = 0; i < 3; i++) {
+		CHECK(io[i].ended);
+		CHECK_EQUAL(io[i].error, 0);
+	}
+	CHECK(probe.fetches >= 1 && probe.fetches <= 2);
+	CHECK(holds_write("s0", 0, 3 * CHUNK, 1));
+	CHECK(!strcmp(status_field(STATUS_ERROR), "0"));
+}
+
+static void scarce_memory_is_fetched_and_costs_no_snapshot(void **state)
+{
+	in_probed_world(memory_fetched, NULL);
+}
+
+/* Not even with waiting: an error of section 6. */
+static void memory_not_to_be_had(void *arg)
+{
+	make_probed(PROBE_TABLE);
+	CHECK_EQUAL(write_tags("ms", 0, CHUNK, 1), 0);
+	make_snapshot();
+	make_snap_device("s0", "0");
+	probe.memory = (struct probe_answer){ .count = 1, .answer = -ENOMEM };
+	CHECK_EQUAL(write_tags("ms", 0, CHUNK, 2), 0);
+	CHECK_EQUAL(probe.fetches, 1);
+	CHECK(!strcmp(status_field(STATUS_ERROR), "-12"));
+	CHECK(holds_write("ms", 0, CHUNK, 2));
+	CHECK_EQUAL(write_tags("s0", 0, 1, 3), -EIO);
+}
+
+static void memory_that_cannot_be_had_is_an_error(void **state)
+{
+	in_probed_world(memory_not_to_be_had, NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -427,6 +474,8 @@ int main(void)
 		cmocka_unit_test(h48_the_creating_commit_follows_a_flush_of_the_quiet_origin),
 		cmocka_unit_test(a_write_of_a_copied_chunk_asks_nobody),
 		cmocka_unit_test(a_write_of_a_whole_chunk_copies_nothing_and_ends_with_its_commit),
+		cmocka_unit_test(memory_that_cannot_be_had_is_an_error),
+		cmocka_unit_test(scarce_memory_is_fetched_and_costs_no_snapshot),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

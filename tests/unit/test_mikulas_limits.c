@@ -330,10 +330,10 @@ static void test_h14_each_allocation_of_a_load_fails_once(void **state)
 	double_run(failing_alloc_run, NULL, 36);
 }
 
-/* While running, memory that is not there for a moment changes nothing. */
+/* While running, memory that cannot be had without waiting changes nothing. */
 static void scarce_memory_body(struct truth *t)
 {
-	sim_fail_alloc_random(300000);
+	sim_fail_alloc_random(1000000);
 	for (unsigned int i = 0; i < 2000; i++)
 		truth_random_op(t);
 	sim_fail_alloc_random(0);
