@@ -45,20 +45,20 @@ static bool wants_commit(struct dm_multisnap *s)
 	return s->collecting->dirty || (s->collecting->background_dirty && !s->stopping);
 }
 
-static void start_group(struct group *group, u64 seq)
+static bool close_group(struct dm_multisnap *s)
 {
-	BUG_ON(!list_empty(&group->pending) || group->copies);
-	group->seq = seq;
-	group->dirty = false;
-	group->background_dirty = false;
-}
+	struct group *next = s->collecting == &s->groups[0] ? &s->groups[1] : &s->groups[0];
 
-static void close_group(struct dm_multisnap *s)
-{
+	/* Exceptions of the group before would be taken for those of the one after (H06). */
+	if (dm_multisnap_broken(s, !list_empty(&next->pending) || next->copies))
+		return false;
 	s->ops->close_group(s->store);
+	next->seq = s->collecting->seq + 1;
+	next->dirty = false;
+	next->background_dirty = false;
 	s->closed = s->collecting;
-	s->collecting = s->closed == &s->groups[0] ? &s->groups[1] : &s->groups[0];
-	start_group(s->collecting, s->closed->seq + 1);
+	s->collecting = next;
+	return true;
 }
 
 void multisnap_advance_groups(struct dm_multisnap *s)
@@ -68,7 +68,8 @@ void multisnap_advance_groups(struct dm_multisnap *s)
 		if (!s->closed) {
 			if (!wants_commit(s) || s->hold_groups)
 				break;
-			close_group(s);
+			if (!close_group(s))
+				break;
 		}
 		if (s->committing || s->closed->copies)
 			break;
@@ -113,7 +114,8 @@ void dm_multisnap_commit_done(struct dm_multisnap *s, int error)
 	if (error)
 		return; /* multisnap_abandon_groups() releases it */
 
-	BUG_ON(group->copies);
+	if (dm_multisnap_broken(s, group->copies))
+		return;
 	s->closed = NULL;
 	WRITE_ONCE(s->durable_seq, group->seq);
 	release_group(group);

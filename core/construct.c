@@ -51,14 +51,15 @@ static struct dm_multisnap *alloc_multisnap(struct dm_target *ti)
 /* Workers, pools, clients. What has been made is undone by free_machinery(), in any state. */
 static int alloc_machinery(struct dm_multisnap *s, char **error)
 {
+	unsigned int reserve;
 	int r;
 
 	*error = "Cannot allocate memory for the multisnapshot";
 	s->copied = kvcalloc(1 << MULTISNAP_COPIED_BITS, sizeof(*s->copied), GFP_KERNEL);
 	if (!s->copied)
 		return -ENOMEM;
-	s->pending_pool = multisnap_pending_pool(
-		min_t(unsigned int, s->pending_limit, MULTISNAP_PENDING_RESERVE));
+	reserve = min_t(unsigned int, s->pending_limit, MULTISNAP_PENDING_RESERVE);
+	s->pending_pool = multisnap_pending_pool(reserve);
 	if (!s->pending_pool)
 		return -ENOMEM;
 

@@ -55,8 +55,7 @@ void multisnap_part_ended(struct pending_exception *pe, int error)
 	spin_lock_irqsave(&s->io_lock, flags);
 	if (error && !pe->error)
 		pe->error = error;
-	BUG_ON(!pe->parts);
-	if (!--pe->parts) {
+	if (!dm_multisnap_broken(s, !pe->parts) && !--pe->parts) {
 		list_add_tail(&pe->act_list, &s->done_copies);
 		multisnap_kick(s);
 	}
@@ -136,8 +135,8 @@ void multisnap_copies_ended(struct dm_multisnap *s, struct list_head *done)
 	list_for_each_entry_safe(pe, next, done, act_list) {
 		list_del(&pe->act_list);
 		pe->ended = true;
-		BUG_ON(!pe->group->copies);
-		pe->group->copies--;
+		if (!dm_multisnap_broken(s, !pe->group->copies))
+			pe->group->copies--;
 		multisnap_epoch_leave(s, pe->epoch_slot);
 		/* Before anything can commit the group; an abandoned group is released below. */
 		if (pe->error) {

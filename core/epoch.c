@@ -27,7 +27,8 @@ unsigned int multisnap_epoch_enter(struct dm_multisnap *s)
 void __multisnap_epoch_leave(struct dm_multisnap *s, unsigned int slot)
 {
 	lockdep_assert_held(&s->io_lock);
-	BUG_ON(!s->in_epoch[slot]);
+	if (dm_multisnap_broken(s, !s->in_epoch[slot]))
+		return;
 	if (!--s->in_epoch[slot] && READ_ONCE(s->epoch_wanted) > READ_ONCE(s->epoch))
 		multisnap_kick(s);
 }

@@ -73,9 +73,12 @@ void dm_multisnap_invalidate_done(struct dm_multisnap *s, int error)
 	lockdep_assert_held(&s->lock);
 	if (s->giveup != GIVEUP_MARKING)
 		return;
-	if (error)
-		DMERR("%s: the store device refused the invalid mark (%d): after a restart its snapshots would be loaded, without what the origin overwrites from now on. Do not use them; zero the first sector of the store device",
+	if (error) {
+		DMERR("%s: the store device refused the invalid mark (%d): snapshots are wrong,",
 		      s->name, error);
+		DMERR("%s: and a restart would load them. Zero the first sector of that device",
+		      s->name);
+	}
 	s->giveup = GIVEUP_DRAINING;
 	multisnap_kick(s);
 }

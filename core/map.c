@@ -158,6 +158,8 @@ static enum bio_fate unshare(struct dm_multisnap *s, struct bio *bio, enum chunk
 		r = s->ops->make_chunk_writeable(s->store, pe->dests);
 		pe->from_store = true;
 		pe->source = block;
+		if (dm_multisnap_broken(s, r > MAKE_WRITEABLE_MAX))
+			r = -EPERM;
 	}
 	if (r <= 0) {
 		multisnap_free_pending(pe);

@@ -110,7 +110,8 @@ struct dm_multisnap {
 	atomic_t error; /* 0 or the first negative errno */
 	bool halted; /* one way; an error after which nothing may be committed */
 
-	struct mutex lock; /* the master lock */
+	/* The master lock: all from here to status_lock. */
+	struct mutex lock;
 	bool dead; /* the origin target is gone or going */
 	bool stopping; /* no commit for the sake of background work any more */
 	bool loaded; /* constructed: the worker may act on errors */
@@ -138,10 +139,12 @@ struct dm_multisnap {
 	u64 epoch_wanted;
 	struct list_head deleting; /* struct deletion, on the stacks of messages */
 
+	/* What the status prints; with the store's counters and snapids. */
 	struct mutex status_lock;
 	snapid_t prepared; /* to be created in postsuspend, or SNAPID_ORIGIN */
 	snapid_t prepared_master; /* SNAPID_ORIGIN: a snapshot of the origin */
 
+	/* What map and completions share with the worker: all from here on. */
 	spinlock_t io_lock;
 	bool started; /* resumed once; snapshot I/O is held before */
 	bool passthrough; /* GIVEUP_DONE */
@@ -241,6 +244,7 @@ enum bio_fate {
 	BIO_AGAIN, /* wait for an event */
 	BIO_NO_PENDING, /* no pending exception to be had: stop, and try again later */
 };
+
 enum bio_fate multisnap_do_origin_bio(struct dm_multisnap *s, struct bio *bio);
 enum bio_fate multisnap_do_snapshot_bio(struct dm_multisnap *s, struct bio *bio);
 

@@ -76,7 +76,6 @@ void multisnap_add_pending(struct pending_exception *pe)
 	unsigned long flags;
 
 	lockdep_assert_held(&s->lock);
-	BUG_ON(!pe->nr_dests || pe->nr_dests > DM_KCOPYD_MAX_REGIONS);
 	multisnap_forget_copied(s, pe->chunk);
 	hlist_add_head(&pe->hash, multisnap_pending_bucket(s, pe->chunk));
 	spin_lock_irqsave(&s->io_lock, flags);
@@ -90,7 +89,6 @@ void multisnap_add_pending(struct pending_exception *pe)
 
 	pe->epoch_slot = multisnap_epoch_enter(s);
 	pe->parts = multisnap_copy_parts(pe);
-	BUG_ON(!pe->parts);
 	list_add_tail(&pe->act_list, &s->actions.copies);
 }
 
@@ -132,7 +130,6 @@ void multisnap_release_pending(struct pending_exception *pe)
 	unsigned long flags;
 
 	lockdep_assert_held(&s->lock);
-	BUG_ON(!pe->ended);
 	hlist_del(&pe->hash);
 	list_del(&pe->group_list);
 	spin_lock_irqsave(&s->io_lock, flags);

@@ -7,9 +7,11 @@
  */
 #include "multisnap.h"
 
+/* The list of multisnapshots, and who may attach to them. */
 DEFINE_MUTEX(multisnap_mutex);
 static LIST_HEAD(all_multisnapshots);
 
+/* The list of store types. */
 static DEFINE_MUTEX(stores_mutex);
 static LIST_HEAD(all_stores);
 

@@ -112,10 +112,12 @@ static void emit_ima(struct dm_target *ti, struct emit *e)
 	char *result = e->result;
 
 	DMEMIT_TARGET_NAME_VERSION(ti->type);
-	DMEMIT(",origin=%s,store=%u:%u,chunk_sectors=%llu,sync_snapshots=%c,preserve_on_error=%c,store_type=%s;",
-	       s->name, MAJOR(s->store_dev->bdev->bd_dev), MINOR(s->store_dev->bdev->bd_dev),
-	       (unsigned long long)chunk_sectors(s->geometry), s->args.sync_snapshots ? 'y' : 'n',
-	       s->args.preserve_on_error ? 'y' : 'n', s->ops->name);
+	DMEMIT(",origin=%s,store=%u:%u,chunk_sectors=%llu", s->name,
+	       MAJOR(s->store_dev->bdev->bd_dev), MINOR(s->store_dev->bdev->bd_dev),
+	       (unsigned long long)chunk_sectors(s->geometry));
+	DMEMIT(",sync_snapshots=%c,preserve_on_error=%c,store_type=%s;",
+	       s->args.sync_snapshots ? 'y' : 'n', s->args.preserve_on_error ? 'y' : 'n',
+	       s->ops->name);
 	e->sz = sz;
 }
 

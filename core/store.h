@@ -222,6 +222,19 @@ void dm_multisnap_set_error(struct dm_multisnap *s, int error);
 int dm_multisnap_has_error(struct dm_multisnap *s); /* 0 or the negative errno */
 bool dm_multisnap_drop_on_error(struct dm_multisnap *s);
 
+/*
+ * @cond, which never holds: a fault of this program. The kernel warns, and it is an error as one of
+ * a device is, so that nothing more is committed. True: the caller goes no further. Any context,
+ * any lock.
+ */
+#define dm_multisnap_broken(s, cond)                                                            \
+	({                                                                                      \
+		bool __broken = WARN_ON_ONCE(cond);                                             \
+		if (unlikely(__broken))                                                         \
+			dm_multisnap_set_error(s, -EPERM);                                      \
+		__broken;                                                                       \
+	})
+
 /* Is @id an existing snapshot? Master lock. */
 bool dm_multisnap_snapshot_exists(struct dm_multisnap *s, snapid_t id);
 

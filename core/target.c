@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The target multisnapshot: the origin device. Map, suspend and resume, destruction; and the module.
+ * The target multisnapshot: the origin device. Map, suspend and resume, destruction; and the
+ * module.
  *
  * Formatting and sync-snapshots happen in the first preresume, when nothing bypasses the target any
  * more.
@@ -155,9 +156,9 @@ static int origin_map(struct dm_target *ti, struct bio *bio)
 	chunk_t chunk;
 
 	bio_set_dev(bio, s->origin->bdev);
+	/* A flush: what has reached the origin has its exceptions durable. */
 	if (!bio_sectors(bio))
-		return DM_MAPIO_REMAPPED; /* what has reached the origin has its exceptions durable
-					   */
+		return DM_MAPIO_REMAPPED;
 	sector = dm_target_offset(ti, bio->bi_iter.bi_sector);
 	bio->bi_iter.bi_sector = sector;
 	if (!op_is_write(bio_op(bio)))

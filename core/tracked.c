@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Tracked reads: reads of a snapshot from a place that the snapshot does not own, and that may
- * therefore be written as soon as the snapshot has got a place of its own. That is the origin, where the
- * chunk is not remapped; or a store chunk that is shared, and becomes private to the last
- * snapshot that stays on it.
+ * therefore be written as soon as the snapshot has got a place of its own. That is the origin,
+ * where the chunk is not remapped; or a store chunk that is shared, and becomes private to the
+ * last snapshot that stays on it.
  *
  * A write is sent there only when no tracked read of the chunk from that place is in flight (H01,
  * H29). By then no new one can start. The read ends in interrupt context and needs no lock but

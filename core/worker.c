@@ -137,8 +137,8 @@ static void store_ios_ended(struct dm_multisnap *s, struct list_head *done)
 
 	list_for_each_entry_safe(io, next, done, list) {
 		list_del(&io->list);
-		BUG_ON(!s->nr_store_ios);
-		s->nr_store_ios--;
+		if (!dm_multisnap_broken(s, !s->nr_store_ios))
+			s->nr_store_ios--;
 		io->done(io, io->error);
 	}
 }
