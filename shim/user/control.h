@@ -56,6 +56,12 @@ void sim_set_chooser(sim_chooser_fn fn, void *context);
 /* The choices made since sim_start() where n > 1; to record and to replay. */
 const u32 *sim_choices(size_t *count);
 
+/*
+ * So many WARNs to come are no findings: a test breaks something and looks at what is done about
+ * it. Too few of them until sim_stop() is a finding.
+ */
+void sim_expect_warnings(unsigned int count);
+
 /* ---- threads and time ---- */
 
 typedef struct sim_thread sim_thread_t;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The kernel log and assertions. A WARN is not a line in a log here but a finding, like a BUG.
+ * The kernel log and assertions. A WARN is not a line in a log here but a finding, like a BUG;
+ * unless a test expects it, to see what the program does next (sim_expect_warnings()).
  */
 #ifndef SHIM_LOG_H
 #define SHIM_LOG_H
@@ -66,8 +67,7 @@ bool shim_ratelimit(struct shim_ratelimit *state);
 			shim_bug(SHIM_SITE, "BUG_ON(" #cond ")");                               \
 	} while (0)
 
-void shim_warn(const char *site, const char *fmt, ...) __printf(2, 3)
-	__attribute__((noreturn, cold));
+void shim_warn(const char *site, const char *fmt, ...) __printf(2, 3) __attribute__((cold));
 
 #define WARN_ON(cond)                                                                           \
 	({                                                                                      \

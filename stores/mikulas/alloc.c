@@ -16,11 +16,13 @@ static u64 alloc_index(struct dm_exception_store *store, block_t block)
 	return block - store->super.data_start;
 }
 
-static void space_push(struct dm_exception_store *store, struct group_state *state, u64 value)
+static int space_push(struct dm_exception_store *store, struct group_state *state, u64 value)
 {
-	BUG_ON(state->space_end - store->space_begin >= store->space_size);
+	if (store_broken(store, state->space_end - store->space_begin >= store->space_size))
+		return -EPERM;
 	store->space_list[state->space_end & (store->space_size - 1)] = value;
 	state->space_end++;
+	return 0;
 }
 
 /* Steps from the allocation position up to @block, 1..data_chunks. */
@@ -38,13 +40,12 @@ int alloc_take(struct dm_exception_store *store, struct group_state *state, bloc
 	state->swept += step;
 	state->alloc_pos = block;
 	state->allocated++;
-	space_push(store, state, alloc_index(store, block) << 1);
-	return 0;
+	return space_push(store, state, alloc_index(store, block) << 1);
 }
 
-void alloc_free(struct dm_exception_store *store, struct group_state *state, block_t block)
+int alloc_free(struct dm_exception_store *store, struct group_state *state, block_t block)
 {
-	space_push(store, state, alloc_index(store, block) << 1 | 1);
+	return space_push(store, state, alloc_index(store, block) << 1 | 1);
 }
 
 /* The next zero bit at most @left positions above @pos, cyclically. 1, 0, -errno. */

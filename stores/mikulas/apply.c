@@ -76,9 +76,10 @@ int apply_remove(struct dm_exception_store *store, const struct apply *to, const
 	r = changes_put(store, to->layer, &change);
 	if (r)
 		return r;
-	alloc_free(store, to->state, old->b);
-	add_counts(store, to->state, -1, 0);
-	return 0;
+	r = alloc_free(store, to->state, old->b);
+	if (!r)
+		add_counts(store, to->state, -1, 0);
+	return r;
 }
 
 static int put_snapshot(struct dm_exception_store *store, enum layer layer, snapid_t id, u64 block,
@@ -112,9 +113,10 @@ int apply_create(struct dm_exception_store *store, const struct apply *to, snapi
 			return r;
 		master->next_sub = (u32)id + 1;
 	}
-	snapshot_insert(store, id, 0);
-	add_counts(store, to->state, 0, 1);
-	return 0;
+	r = snapshot_insert(store, id, 0);
+	if (!r)
+		add_counts(store, to->state, 0, 1);
+	return r;
 }
 
 int apply_delete(struct dm_exception_store *store, const struct apply *to, snapid_t id)

@@ -213,7 +213,8 @@ int cache_get(struct dm_exception_store *store, mblock_t location, struct cblock
 	struct cache *cache = &store->cache;
 	struct cblock *block;
 
-	BUG_ON(location >= store->super.device_sectors >> MBLOCK_SECTOR_SHIFT);
+	if (store_broken(store, location >= sector_to_mblock(store->super.device_sectors)))
+		return -EPERM;
 	cache->tick++;
 	block = cache_lookup(cache, location);
 	if (!block)
@@ -243,7 +244,8 @@ int cache_new(struct dm_exception_store *store, mblock_t location, struct cblock
 	struct cache *cache = &store->cache;
 	struct cblock *block;
 
-	BUG_ON(location < store->super.map_start);
+	if (store_broken(store, location < store->super.map_start))
+		return -EPERM;
 	block = cache_lookup(cache, location);
 	if (block && (block->state == CBLOCK_READING || block->state == CBLOCK_WRITING))
 		return -EAGAIN;
@@ -251,7 +253,8 @@ int cache_new(struct dm_exception_store *store, mblock_t location, struct cblock
 		block = block_take(store, location);
 	if (!block)
 		return -EAGAIN;
-	BUG_ON(block->pins);
+	if (store_broken(store, block->pins))
+		return -EPERM;
 	if (block->state != CBLOCK_DIRTY)
 		cache->nr_dirty++;
 	block->state = CBLOCK_DIRTY;
@@ -270,8 +273,8 @@ void cache_pin(struct cblock *block)
 
 void cache_unpin(struct cblock *block)
 {
-	BUG_ON(!block->pins);
-	block->pins--;
+	if (!store_broken(block->store, !block->pins))
+		block->pins--;
 }
 
 int cache_dirty(struct dm_exception_store *store, struct cblock *block)
@@ -287,7 +290,6 @@ int cache_dirty(struct dm_exception_store *store, struct cblock *block)
 
 void cache_write(struct dm_exception_store *store, struct cblock *block)
 {
-	BUG_ON(block->state != CBLOCK_DIRTY);
 	block_seal(block->data, block->location);
 	block->state = CBLOCK_WRITING;
 	store->cache.nr_dirty--;

@@ -141,6 +141,8 @@ int changes_put(struct dm_exception_store *store, enum layer layer, const struct
 	if (have)
 		return change_fold(store, tree, have, change);
 	have = spares_take(&store->spare_changes);
+	if (store_broken(store, !have))
+		return -EPERM;
 	*have = *change;
 	rb_link_node(&have->node, parent, link);
 	rb_insert_color(&have->node, layer_root(tree, have->chunk));

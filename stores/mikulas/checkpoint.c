@@ -30,7 +30,8 @@ static void checkpoint_freeze(struct dm_exception_store *store)
 	struct checkpoint *ckpt = &store->ckpt;
 	bool all = store->super.tree_blocks > tree_blocks_limit(store->super.max_entries);
 
-	BUG_ON(store->layers[LAYER_FROZEN].count);
+	if (store_broken(store, store->layers[LAYER_FROZEN].count))
+		return;
 	ckpt->wanted = false;
 	ckpt->seq = store->super.ckpt + 1;
 	ckpt->state = store->durable;

@@ -82,8 +82,8 @@ int group_cursor(struct dm_exception_store *store, bool end, u64 chunk, u64 from
 
 void mikulas_close_group(struct dm_exception_store *store)
 {
-	BUG_ON(store->have_closed);
-	BUG_ON(store->layers[LAYER_CLOSED].count);
+	if (store_broken(store, store->have_closed || store->layers[LAYER_CLOSED].count))
+		return;
 	swap(store->open_record, store->closed_record);
 	record_reset(&store->open_record);
 	store->layers[LAYER_CLOSED] = store->layers[LAYER_OPEN];
@@ -110,10 +110,12 @@ static sector_t log_place_after(struct dm_exception_store *store, unsigned int s
 
 static void group_durable(struct dm_exception_store *store)
 {
-	int r = changes_closed_to_durable(store);
-
 	/* What a group recorded has been checked against the layers below when it was made. */
-	BUG_ON(r);
+	if (store_broken(store, changes_closed_to_durable(store))) {
+		store->commit_wanted = false;
+		dm_multisnap_commit_done(store->dm, store->dead);
+		return;
+	}
 	snapshots_closed_durable(store);
 	store->durable = store->closed;
 	store->have_closed = false;
@@ -190,7 +192,10 @@ void commit_try(struct dm_exception_store *store)
 
 void mikulas_commit(struct dm_exception_store *store)
 {
-	BUG_ON(!store->have_closed || store->commit_wanted);
+	if (store_broken(store, !store->have_closed || store->commit_wanted)) {
+		dm_multisnap_commit_done(store->dm, store->dead);
+		return;
+	}
 	store->commit_wanted = true;
 	commit_try(store);
 }

@@ -114,7 +114,8 @@ int mikulas_add_next_remap(struct dm_exception_store *store, struct chunk_remap 
 	struct entry entry;
 	int r;
 
-	BUG_ON(!query->valid);
+	if (store_broken(store, !query->valid))
+		return -EPERM;
 	r = group_begin(store, 1, 1);
 	if (!r)
 		r = alloc_find(store, 1, &entry.b);
@@ -142,7 +143,8 @@ int mikulas_make_chunk_writeable(struct dm_exception_store *store,
 	bool have_left, have_right;
 	int r;
 
-	BUG_ON(!query->shared);
+	if (store_broken(store, !query->shared))
+		return -EPERM;
 	own.chunk = old.chunk;
 	own.from = max(snapshot_low(store, query->id), old.from);
 	own.a = query->id;
@@ -151,7 +153,8 @@ int mikulas_make_chunk_writeable(struct dm_exception_store *store,
 	have_left = left_to != SNAPID_ORIGIN && left_to >= old.from;
 	right_first = snapshot_next(store, query->id + 1);
 	have_right = right_first <= old.a;
-	BUG_ON(!have_left && !have_right);
+	if (store_broken(store, !have_left && !have_right))
+		return -EPERM;
 
 	r = group_begin(store, 3, 4);
 	if (!r)

@@ -14,7 +14,10 @@ typedef u64 mblock_t;
 
 #define MBLOCK_BYTES 4096u
 #define MBLOCK_SECTOR_SHIFT 3
-#define MBLOCK_SECTORS (1u << MBLOCK_SECTOR_SHIFT)
+#define MBLOCK_SECTORS 8u
+
+static_assert(MBLOCK_SECTORS == 1 << MBLOCK_SECTOR_SHIFT);
+static_assert(MBLOCK_SECTORS * SECTOR_SIZE == MBLOCK_BYTES);
 
 #define CHUNK_SHIFT_MIN MBLOCK_SECTOR_SHIFT
 #define CHUNK_SHIFT_MAX 21 /* 1 GiB: the largest power of two of at most INT_MAX bytes */
@@ -47,7 +50,7 @@ static inline mblock_t sector_to_mblock(sector_t s)
 #define MAX_CHANGES_MIN 256u
 #define LOG_BLOCK_CHANGES 64u /* most changes per block of log: bounds the memory of a replay */
 
-#define CHUNKS_MAX (1ULL << 48) /* of the store: a chunk number has at most 6 bytes */
+#define CHUNKS_MAX BIT_ULL(48) /* of the store: a chunk number has at most 6 bytes */
 #define TREE_DEPTH_MAX 10u
 
 #define RECLAIM_RUNNING 1u
@@ -172,7 +175,7 @@ enum log_op {
 #define NODE_ENTRIES_MAX 1000u
 #define NODE_ENTRIES_FULL 137u /* any so many entries fit: 7+4+4+4+4+6 = 7+4+4+6+8 = 29 bytes */
 
-#define EXCEPTION_CHUNK_END (1ULL << 52) /* chunks of exceptions are below */
+#define EXCEPTION_CHUNK_END BIT_ULL(52) /* chunks of exceptions are below */
 #define SNAPSHOT_KEY_CHUNK EXCEPTION_CHUNK_END /* the `chunk` of live snapshots */
 
 struct node_disk {
@@ -320,6 +323,7 @@ struct map_shape {
 
 /* ---- format_check.c: pure functions ---- */
 
+/* @bits is from 1 to CHUNKS_MAX. */
 void map_shape_init(struct map_shape *shape, u64 bits);
 u64 meta_blocks_needed(u64 max_entries);
 u64 tree_blocks_limit(u64 max_entries);
@@ -346,16 +350,18 @@ struct node_layout {
 };
 
 void node_open(struct node_layout *layout, const struct node_disk *node);
+/* Entry @i, which is below layout->count. */
 void node_entry(const struct node_layout *layout, const struct node_disk *node, unsigned int i,
 		struct entry *entry);
 /* Index of the last entry with key <= (chunk, from), -1 if there is none. */
 int node_find(const struct node_layout *layout, const struct node_disk *node, u64 chunk, u64 from);
 
-/* How many of the @n entries fit one node of that level, at least one. */
+/* How many of the @n > 0 entries fit one node of that level, at least one. */
 unsigned int node_prefix(const struct entry *entries, unsigned int n, unsigned int level);
 /* Bytes that they take in a node. */
 unsigned int node_bytes(const struct entry *entries, unsigned int n, unsigned int level);
-void node_build(struct node_disk *node, const struct entry *entries, unsigned int n,
+/* False, and nothing done: there are none, or more than fit. */
+bool node_build(struct node_disk *node, const struct entry *entries, unsigned int n,
 		unsigned int level, u64 seq);
 
 static inline int key_cmp(u64 chunk1, u64 from1, u64 chunk2, u64 from2)

@@ -15,13 +15,11 @@ void map_shape_init(struct map_shape *shape, u64 bits)
 {
 	u64 n = DIV_ROUND_UP_ULL(bits, MAP_BITS), cover = MAP_BITS;
 
-	BUG_ON(!bits || bits > CHUNKS_MAX);
 	memset(shape, 0, sizeof(*shape));
 	shape->bits = bits;
 	for (;;) {
 		unsigned int level = shape->levels++;
 
-		BUG_ON(level >= MAP_LEVELS_MAX);
 		shape->blocks[level] = n;
 		shape->place[level] = shape->total;
 		shape->cover[level] = cover;
@@ -131,7 +129,7 @@ static const char *check_areas(const struct super *super)
 	    super->data_start > CHUNKS_MAX || super->data_start + super->data_chunks > CHUNKS_MAX ||
 	    super->data_start + super->data_chunks > chunks)
 		return "data area";
-	if (!super->meta_blocks || super->meta_blocks > blocks)
+	if (!super->meta_blocks || super->meta_blocks > blocks || super->meta_blocks > CHUNKS_MAX)
 		return "metadata area";
 	map_shape_init(&data, super->data_chunks);
 	map_shape_init(&meta, super->meta_blocks);

@@ -233,7 +233,8 @@ int space_set(struct dm_exception_store *store, struct space *space, u64 bit, bo
 	u32 within;
 	int r = 0;
 
-	BUG_ON(bit >= space->shape.bits);
+	if (store_broken(store, bit >= space->shape.bits))
+		return -EPERM;
 	while (level > 0) {
 		u64 index = map_index(space, level - 1, bit, &within);
 

@@ -106,12 +106,16 @@ static int merge_damaged(struct dm_exception_store *store, const char *what, u64
 	return store_fail(store, -EPERM, what, chunk);
 }
 
-static void writer_append(struct merge *m, unsigned int level, const struct entry *entry)
+static int writer_append(struct dm_exception_store *store, unsigned int level,
+			 const struct entry *entry)
 {
+	struct merge *m = &store->ckpt.merge;
 	struct writer *w = &m->writers[level];
 
-	BUG_ON(level >= m->nr_writers || w->count >= WRITER_ENTRIES);
+	if (store_broken(store, level >= m->nr_writers || w->count >= WRITER_ENTRIES))
+		return -EPERM;
 	w->entries[w->count++] = *entry;
+	return 0;
 }
 
 /* ---- new nodes ---- */
@@ -165,6 +169,7 @@ static int emit(struct dm_exception_store *store, unsigned int level, unsigned i
 	struct writer *w = &m->writers[level];
 	struct cblock *block;
 	struct entry child;
+	bool built;
 	int r;
 
 	if (level + 1 >= m->nr_writers)
@@ -176,7 +181,10 @@ static int emit(struct dm_exception_store *store, unsigned int level, unsigned i
 		r = cache_new(store, m->new_block, &block);
 	if (r)
 		return r;
-	node_build(block->data, w->entries, count, level, store->ckpt.seq);
+	built = node_build(block->data, w->entries, count, level, store->ckpt.seq);
+	/* Then the block stays pinned, so that nobody writes it. */
+	if (store_broken(store, !built))
+		return -EPERM;
 	child.chunk = w->entries[0].chunk;
 	child.from = w->entries[0].from;
 	child.a = m->new_block;
@@ -188,8 +196,7 @@ static int emit(struct dm_exception_store *store, unsigned int level, unsigned i
 	m->tree_blocks++;
 	w->count -= count;
 	memmove(w->entries, w->entries + count, w->count * sizeof(*w->entries));
-	writer_append(m, level + 1, &child);
-	return 0;
+	return writer_append(store, level + 1, &child);
 }
 
 /* Put out full nodes while enough is left behind them to fill two. */
@@ -293,8 +300,7 @@ static int put_leaf_entry(struct dm_exception_store *store, const struct entry *
 				     entry->chunk);
 	m->last = *entry;
 	m->have_last = true;
-	writer_append(m, 0, entry);
-	return 0;
+	return writer_append(store, 0, entry);
 }
 
 /* The next change, with the entry that it replaces (or NULL). */
@@ -451,9 +457,8 @@ static int merge_inner(struct dm_exception_store *store)
 	}
 	/* What comes after has greater keys than all of the subtree. */
 	m->have_last = false;
-	writer_append(m, m->level, &child);
 	o->next++;
-	return 0;
+	return writer_append(store, m->level, &child);
 }
 
 /* The old tree is used up: put out what is left, upwards, until one node is the root. */

@@ -350,6 +350,13 @@ struct dm_exception_store {
 /* The store can do no more. Says why once; returns @error. */
 int store_fail(struct dm_exception_store *store, int error, const char *what, u64 where);
 
+/*
+ * @cond, which never holds: a fault of this program. The kernel warns and the store can do no more,
+ * so that nothing that was made with it reaches the device. True: the caller goes no further.
+ */
+#define store_broken(store, cond)                                                               \
+	(WARN_ON_ONCE(cond) && store_fail(store, -EPERM, "never so: " #cond ", line", __LINE__))
+
 /* ---- super.c ---- */
 
 int super_load(struct dm_exception_store *store, char **error);
@@ -368,7 +375,7 @@ void cache_exit(struct dm_exception_store *store);
 int cache_get(struct dm_exception_store *store, mblock_t location, struct cblock **block);
 /* Start to read it if it is not there and this costs nobody anything. */
 void cache_prefetch(struct dm_exception_store *store, mblock_t location);
-/* A block to fill, whatever is on the device; pinned and dirty. 0 or -EAGAIN. */
+/* A block to fill, whatever is on the device; pinned and dirty. 0, -EAGAIN, -errno. */
 int cache_new(struct dm_exception_store *store, mblock_t location, struct cblock **block);
 void cache_pin(struct cblock *block);
 void cache_unpin(struct cblock *block);
@@ -405,7 +412,10 @@ void layer_init(struct layer_tree *tree);
 /* In the order of keys; NULL: none. */
 struct change *layer_first(struct layer_tree *tree);
 struct change *layer_next(struct layer_tree *tree, struct change *change);
-/* Record a change, for which room is reserved, in a layer; -EPERM when it contradicts what the layer has. */
+/*
+ * Record a change, for which room is reserved, in a layer; -EPERM when it contradicts what the
+ * layer has.
+ */
 int changes_put(struct dm_exception_store *store, enum layer layer, const struct change *change);
 /* Move all of LAYER_CLOSED to LAYER_DURABLE. */
 int changes_closed_to_durable(struct dm_exception_store *store);
@@ -419,11 +429,13 @@ struct change *changes_lower_bound(struct dm_exception_store *store, enum layer 
 int view_le(struct dm_exception_store *store, u64 chunk, u64 from, struct entry *entry);
 /* The record that begins at exactly this key: 1, 0 (none), -EAGAIN, -errno. */
 int view_at(struct dm_exception_store *store, u64 chunk, u64 from, struct entry *entry);
+
 struct view_key {
 	u64 chunk;
 	u64 from;
 	bool gone; /* nothing is there any more */
 };
+
 /* The first key > (chunk, from), of any chunk, also one that is gone: 1, 0, -EAGAIN, -errno. */
 int view_key_gt(struct dm_exception_store *store, u64 chunk, u64 from, struct view_key *key);
 /* Where the first record of @chunk above @from begins: 1, 0, -EAGAIN, -errno. */
@@ -444,7 +456,7 @@ int space_set(struct dm_exception_store *store, struct space *space, u64 bit, bo
 int alloc_find(struct dm_exception_store *store, unsigned int count, block_t *blocks);
 /* Move a group's state over an allocation or a free. */
 int alloc_take(struct dm_exception_store *store, struct group_state *state, block_t block);
-void alloc_free(struct dm_exception_store *store, struct group_state *state, block_t block);
+int alloc_free(struct dm_exception_store *store, struct group_state *state, block_t block);
 
 /* ---- record.c: encoding ---- */
 
@@ -533,7 +545,7 @@ void snapshots_init(struct dm_exception_store *store);
 int snapshots_load(struct dm_exception_store *store);
 void snapshots_exit(struct dm_exception_store *store);
 /* Room is reserved. */
-void snapshot_insert(struct dm_exception_store *store, snapid_t id, u32 next_sub);
+int snapshot_insert(struct dm_exception_store *store, snapid_t id, u32 next_sub);
 /* The deletions of the closed group are durable. */
 void snapshots_closed_durable(struct dm_exception_store *store);
 bool snapshot_was_given(struct dm_exception_store *store, const struct group_state *state,

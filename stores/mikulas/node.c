@@ -41,7 +41,6 @@ unsigned int node_prefix(const struct entry *entries, unsigned int n, unsigned i
 	u64 low[NODE_FIELDS], high[NODE_FIELDS], f[NODE_FIELDS];
 	unsigned int i, j, stride = 0;
 
-	BUG_ON(!n);
 	entry_fields(&entries[0], level, low);
 	memcpy(high, low, sizeof(high));
 	for (i = 1; i < n && i < NODE_ENTRIES_MAX; i++) {
@@ -97,15 +96,20 @@ unsigned int node_bytes(const struct entry *entries, unsigned int n, unsigned in
 	return n * stride;
 }
 
-void node_build(struct node_disk *node, const struct entry *entries, unsigned int n,
+bool node_build(struct node_disk *node, const struct entry *entries, unsigned int n,
 		unsigned int level, u64 seq)
 {
 	u64 low[NODE_FIELDS], high[NODE_FIELDS], f[NODE_FIELDS];
+	unsigned int i, j, k, stride = 0;
 	u8 *p = node->entries;
-	unsigned int i, j, k;
 
-	BUG_ON(!n || n > NODE_ENTRIES_MAX);
+	if (!n || n > NODE_ENTRIES_MAX)
+		return false;
 	field_bounds(entries, n, level, low, high);
+	for (j = 0; j < NODE_FIELDS; j++)
+		stride += bytes_for(high[j] - low[j]);
+	if (n * stride > NODE_ROOM)
+		return false;
 	memset(node, 0, sizeof(*node));
 	node->magic = cpu_to_le32(NODE_MAGIC);
 	node->seq = cpu_to_le64(seq);
@@ -126,7 +130,7 @@ void node_build(struct node_disk *node, const struct entry *entries, unsigned in
 			}
 		}
 	}
-	BUG_ON(p > node->entries + NODE_ROOM);
+	return true;
 }
 
 void node_open(struct node_layout *layout, const struct node_disk *node)
@@ -157,7 +161,6 @@ void node_entry(const struct node_layout *layout, const struct node_disk *node, 
 {
 	const u8 *p = node->entries + i * layout->stride;
 
-	BUG_ON(i >= layout->count);
 	entry->chunk = field(layout, p, 0);
 	entry->from = snapid_make(field(layout, p, 1), field(layout, p, 2));
 	if (layout->level) {

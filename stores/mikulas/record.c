@@ -130,7 +130,10 @@ void record_cursor(struct record *record, bool end, u64 chunk, u64 from)
 	}
 }
 
-/* @header: stamp.mount, stamp.seq, prev_crc, location and sectors are given. */
+/*
+ * @header: stamp.mount, stamp.seq, prev_crc, location and sectors are given; these hold the
+ * payload, being what record_sectors_for() says.
+ */
 u32 record_seal(struct record *record, const struct log_header_disk *header)
 {
 	unsigned int sectors = le32_to_cpu(header->sectors), i, end;
@@ -139,7 +142,6 @@ u32 record_seal(struct record *record, const struct log_header_disk *header)
 
 	end = record->bytes ? payload_place(record->bytes - 1) + 1 :
 			      (unsigned int)sizeof(struct log_header_disk);
-	BUG_ON(end > sectors * SECTOR_SIZE);
 	memset(record->data + end, 0, sectors * SECTOR_SIZE - end);
 	for (i = 0; i < sectors; i++) {
 		struct log_stamp_disk *stamp = (void *)(record->data + i * SECTOR_SIZE);

@@ -30,7 +30,8 @@ static int window_at(struct dm_exception_store *store, struct window *w, sector_
 	if (!w->sectors || sector < w->at || sector + sectors > w->at + w->sectors) {
 		w->at = sector;
 		w->sectors = min_t(sector_t, store->super.record_sectors, log_end(store) - sector);
-		BUG_ON(sectors > w->sectors);
+		if (store_broken(store, sectors > w->sectors))
+			return -EPERM;
 		r = dm_multisnap_sync_io(store->dm, REQ_OP_READ | REQ_META, w->at, w->sectors,
 					 w->data);
 		if (r) {

@@ -106,16 +106,20 @@ snapid_t snapshot_low(struct dm_exception_store *store, snapid_t id)
 	if (!snapid_is_first_level(id))
 		return id;
 	snapshot = snapshot_find(store, id);
-	BUG_ON(!snapshot);
+	/* Nothing can be recorded with this id: the store is dead. */
+	if (store_broken(store, !snapshot))
+		return id;
 	/* All sub-snapshots given are below, those to come are not. */
 	return (id & ~(u64)U32_MAX) | snapshot->next_sub;
 }
 
-void snapshot_insert(struct dm_exception_store *store, snapid_t id, u32 next_sub)
+int snapshot_insert(struct dm_exception_store *store, snapid_t id, u32 next_sub)
 {
 	struct rb_node **link = &store->snapshots.rb_node, *parent = NULL;
 	struct live_snapshot *snapshot = spares_take(&store->spare_snapshots);
 
+	if (store_broken(store, !snapshot))
+		return -EPERM;
 	snapshot->id = id;
 	snapshot->next_sub = next_sub;
 	snapshot->deleting = false;
@@ -136,6 +140,7 @@ void snapshot_insert(struct dm_exception_store *store, snapid_t id, u32 next_sub
 	if (!store->last_snapshot || id > store->last_snapshot->id)
 		store->last_snapshot = snapshot;
 	dm_multisnap_status_unlock(store->dm);
+	return 0;
 }
 
 void snapshots_closed_durable(struct dm_exception_store *store)
@@ -204,7 +209,9 @@ int snapshots_load(struct dm_exception_store *store)
 			r = spares_reserve(store, &store->spare_snapshots, 1);
 			if (r)
 				return r;
-			snapshot_insert(store, from, place.le.b);
+			r = snapshot_insert(store, from, place.le.b);
+			if (r)
+				return r;
 			count++;
 		}
 		if (!place.have_gt)

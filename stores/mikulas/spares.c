@@ -63,9 +63,11 @@ int spares_fetch(struct dm_exception_store *store, struct spares *spares)
 	return 0;
 }
 
-/* There is one: it was reserved. */
+/* NULL: there is none, which is a fault of who has not reserved it. */
 void *spares_take(struct spares *spares)
 {
+	if (!spares->nr)
+		return NULL;
 	return spares->objects[--spares->nr];
 }
 

@@ -80,17 +80,17 @@ static int divide_memory(struct dm_exception_store *store, unsigned int *cache_b
 {
 	u64 limit = store->have_limit ? sectors_to_bytes(store->limit_sectors) :
 					CACHE_LIMIT_DEFAULT;
-	u64 max_changes = store->super.max_changes, changes, blocks, wanted;
+	u64 max_changes = store->super.max_changes, changes, least, blocks, wanted;
 
 	store->group_changes_max = min_t(u64, max_changes / 4, GROUP_CHANGES_MAX);
 	changes = (max_changes + 2 * store->group_changes_max) * CHANGE_COST;
+	least = changes + CACHE_BLOCKS_MIN * CACHE_BLOCK_COST;
 	if (!store->have_limit)
-		limit = max(limit, changes + CACHE_BLOCKS_MIN * CACHE_BLOCK_COST);
-	if (limit < changes + CACHE_BLOCKS_MIN * CACHE_BLOCK_COST) {
+		limit = max(limit, least);
+	if (limit < least) {
 		DMERR("%s: cache-limit must be at least %llu sectors for the log of this store",
 		      dm_multisnap_name(store->dm),
-		      (unsigned long long)bytes_to_sectors(
-			      changes + CACHE_BLOCKS_MIN * CACHE_BLOCK_COST + SECTOR_SIZE - 1));
+		      (unsigned long long)bytes_to_sectors(least + SECTOR_SIZE - 1));
 		*error = "cache-limit is smaller than a full log";
 		return -EINVAL;
 	}

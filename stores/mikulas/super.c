@@ -168,7 +168,6 @@ void super_write(struct dm_exception_store *store, const struct super *next,
 {
 	struct dm_multisnap_io *io = &store->super_io;
 
-	BUG_ON(store->super_busy);
 	store->super_next = *next;
 	store->super_busy = true;
 	store->super_done = done;

@@ -296,6 +296,32 @@ static void warn_on(void *arg)
 	WARN_ON(1 + 1 == 2);
 }
 
+static void two_warnings(void *arg)
+{
+	sim_expect_warnings((long)arg);
+	for (int i = 0; i < 2; i++)
+		if (!WARN_ON_ONCE(i >= 0))
+			sim_fail("WARN_ON_ONCE() is its condition");
+}
+
+static void two_of_one(void *arg)
+{
+	two_warnings((void *)1);
+}
+
+static void two_of_three(void *arg)
+{
+	two_warnings((void *)3);
+}
+
+/* Only what a test expects, and all of it. */
+static void test_expected_warnings(void **state)
+{
+	expect_clean(SIM_FIFO, 0, two_warnings, (void *)2);
+	expect_finding(two_of_one, "WARN_ON(i >= 0)");
+	expect_finding(two_of_three, "1 warnings expected did not come");
+}
+
 static void test_failing(void **state)
 {
 	expect_finding(fails, "on purpose 42");
@@ -390,6 +416,7 @@ int main(void)
 		cmocka_unit_test(test_preemption),
 		cmocka_unit_test(test_settle_and_join),
 		cmocka_unit_test(test_failing),
+		cmocka_unit_test(test_expected_warnings),
 		cmocka_unit_test(test_many_worlds),
 		cmocka_unit_test(test_main_is_a_thread),
 		cmocka_unit_test(test_log),

@@ -303,6 +303,35 @@ static void test_super_damage(void **state)
 	double_run(super_damage, NULL, 7);
 }
 
+/* A device may have more metadata blocks than an allocation map has bits for. */
+static void huge_metadata(void *arg)
+{
+	struct super super = { .chunk_shift = 4,
+			       .block_sectors = 1,
+			       .origin_sectors = 1 << 20,
+			       .device_sectors = 1 << 20 },
+		     copy;
+	struct super_disk disk;
+	const char *wrong;
+	int error;
+
+	CHECK(!super_layout(&super, &error));
+	super_pack(&disk, &super);
+	disk.device_sectors = cpu_to_le64(1ULL << 54);
+	for (unsigned int order = 20; order < 64; order++) {
+		disk.meta_blocks = cpu_to_le64(1ULL << order);
+		seal_super(&disk);
+		wrong = super_unpack(&copy, &disk);
+		CHECK(wrong && !strcmp(wrong, order > 48 ? "metadata area" : "metadata place"),
+		      "order %u: %s", order, wrong ? wrong : "accepted");
+	}
+}
+
+static void test_h25_more_metadata_than_a_map_can_have(void **state)
+{
+	double_run(huge_metadata, NULL, 8);
+}
+
 static void crc_vector(void *arg)
 {
 	CHECK(~crc32c(~0U, "123456789", 9) == 0xE3069283);
@@ -378,6 +407,7 @@ int main(void)
 		cmocka_unit_test(test_record_sizes),
 		cmocka_unit_test(test_super_round_trip),
 		cmocka_unit_test(test_super_damage),
+		cmocka_unit_test(test_h25_more_metadata_than_a_map_can_have),
 		cmocka_unit_test(test_crc_is_the_one_in_the_format),
 		cmocka_unit_test(test_h12_snapids_have_one_name_each),
 	};

@@ -189,6 +189,7 @@ struct world {
 	u32 number;	/* 1, 2, ...: objects made in an earlier world are told apart by it */
 	bool active;
 	bool failed;
+	unsigned int warnings_expected;
 	bool fifo;	/* no choices at all: the fast path */
 	bool preempt;
 	struct sim_options options;
