@@ -238,6 +238,8 @@ static void __exit multisnapshot_exit(void)
 module_init(multisnapshot_init);
 module_exit(multisnapshot_exit);
 
+/* dm asks for dm-<target>: the first target has the module's own name, the second has not. */
+MODULE_ALIAS("dm-multisnap-snap");
 MODULE_DESCRIPTION("device-mapper target: many snapshots of a device in one shared store");
 MODULE_AUTHOR("The multisnap authors");
 MODULE_LICENSE("GPL");

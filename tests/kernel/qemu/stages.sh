@@ -30,8 +30,8 @@ refuses() {
 }
 
 fresh_disks() {
-	blkdiscard $ORIGIN
-	blkdiscard $STORE
+	blkdiscard -f $ORIGIN
+	blkdiscard -f $STORE
 	dd if=/dev/zero of=$STORE bs=4096 count=16 oflag=direct status=none
 }
 
@@ -322,7 +322,7 @@ fio_start() { # FILE SECONDS: the jobs of FILE.jobs, in the background
 		randseed=$seed
 	END
 	cat "$1.jobs" >>"$1.fio"
-	fio --output="$1.log" "$1.fio" &
+	fio --eta=never --output="$1.log" "$1.fio" &
 	fio_pid=$!
 }
 
@@ -341,7 +341,7 @@ churn_round() { # NUMBER
 	if [ $(($1 % 3)) = 0 ]; then
 		sub=$(snapshot "$id")
 		show "$sub"
-		fill "s$id" $((at * 128 + 50)) 20 007
+		fill "s$id" $((at * 128 + 50)) 4 007
 		same "snapshot $sub of $id" "$(sum "s$sub" "$at" 2)" "$first"
 		remove "s$sub"
 		dmsetup message ms 0 delete "$sub"
@@ -383,13 +383,13 @@ stage_fio() {
 	show 1
 	: >/tmp/churn
 	{
-		verify_job o1 ms 0 32 randwrite bsrange=4k-64k 32
-		verify_job o2 ms 32 24 write bs=128k 4
+		verify_job o1 ms 0 32 randwrite bsrange=4k-64k 16
+		verify_job o2 ms 32 24 write bs=128k 2
 		verify_job o3 ms 56 8 randwrite bs=4k 1
-		verify_job o4 ms 64 24 randwrite bs=8k 64
-		verify_job a1 s0 0 32 randwrite bsrange=2k-16k 16
+		verify_job o4 ms 64 24 randwrite bs=8k 32
+		verify_job a1 s0 0 32 randwrite bsrange=2k-16k 8
 		verify_job a2 s0 32 32 write bs=64k 2
-		verify_job b1 s1 16 32 randwrite bs=4k 8
+		verify_job b1 s1 16 32 randwrite bs=4k 4
 	} >/tmp/load.jobs
 	fio_start /tmp/load "$load_seconds"
 	wait_io ms 50
