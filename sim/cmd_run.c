@@ -14,6 +14,7 @@ enum {
 	OPT_STRATEGY,
 	OPT_CHOICES,
 	OPT_TRACE_LOG,
+	OPT_SAVE_DISKS,
 	OPT_VERBS,
 	OPT_SYNTAX,
 };
@@ -22,6 +23,7 @@ static const struct argp_option run_options[] = {
 	{ "seed", OPT_SEED, "N", 0, "Seed of all random choices (default 1)", 0 },
 	{ "strategy", OPT_STRATEGY, "fifo|random", 0, "Who runs next, which I/O completes next (default fifo)", 0 },
 	{ "choices", OPT_CHOICES, "FILE", 0, "Take the choices from FILE, numbers in text; then fifo", 0 },
+	{ "save-disks", OPT_SAVE_DISKS, "DIR", 0, "Leave an image of each disk in DIR, at the end", 0 },
 	{ "trace-log", OPT_TRACE_LOG, NULL, 0, "The kernel log on stderr", 0 },
 	{ "syntax", OPT_SYNTAX, NULL, 0, "Check the syntax only", 0 },
 	{ "verbs", OPT_VERBS, NULL, 0, "List the verbs of the language", 0 },
@@ -80,6 +82,9 @@ static error_t run_option(int key, char *arg, struct argp_state *state)
 		if (!read_choices(&a->script.world, arg))
 			argp_error(state, "--choices %s: %s", arg,
 				   errno ? strerror(errno) : "not a list of numbers");
+		return 0;
+	case OPT_SAVE_DISKS:
+		a->script.world.save_dir = arg;
 		return 0;
 	case OPT_TRACE_LOG:
 		a->script.world.log_to_stderr = true;

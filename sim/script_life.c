@@ -131,10 +131,10 @@ void script_crash(struct script_thread *t, const struct script_command *c)
 {
 	u64 next_line = c->next ? c->next->line : 0;
 
+	sim_power_off();
 	put(&next_line, sizeof(next_line));
 	save_disks();
 	save_devices();
-	/* Nothing may run on: the power is off now, not when other threads have come to rest. */
 	fflush(NULL);
 	_exit(LIFE_CRASHED);
 }

@@ -275,6 +275,5 @@ int script_run_life(const struct script_options *options, const struct script_co
 		sim_message("%s", run.failure);
 		return SIM_EXIT_FOUND;
 	}
-	world_stop();
-	return SIM_EXIT_OK;
+	return world_stop() ? SIM_EXIT_USAGE : SIM_EXIT_OK;
 }

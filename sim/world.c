@@ -19,6 +19,7 @@ struct world_device {
 
 static struct {
 	bool log_to_stderr;
+	const char *save_dir;
 	struct world_disk *disks, **disks_end;
 	struct world_device *devices;
 } world;
@@ -44,6 +45,7 @@ void world_start(const struct world_options *o)
 	};
 
 	world.log_to_stderr = o->log_to_stderr;
+	world.save_dir = o->save_dir;
 	world.disks = NULL;
 	world.disks_end = &world.disks;
 	world.devices = NULL;
@@ -239,8 +241,23 @@ static void remove_devices(void *arg)
 	}
 }
 
-void world_stop(void)
+/* 0 or -errno, with a message. */
+static int save_disk(const struct world_disk *d)
 {
+	char path[4096];
+	int r = -ENAMETOOLONG;
+
+	if (snprintf(path, sizeof(path), "%s/%s", world.save_dir, d->name) < (int)sizeof(path))
+		r = disk_save(d->base, path);
+	if (r)
+		sim_message("cannot save disk %s in %s: %s", d->name, world.save_dir, strerror(-r));
+	return r;
+}
+
+int world_stop(void)
+{
+	int r = 0;
+
 	if (world.devices) {
 		sim_thread_start("power-off", remove_devices, NULL);
 		sim_run();
@@ -250,9 +267,12 @@ void world_stop(void)
 		struct world_disk *d = world.disks;
 
 		world.disks = d->next;
+		if (world.save_dir && !r)
+			r = save_disk(d);
 		disk_unregister(d->name);
 		disk_destroy(d->top);
 		free(d->path);
 		free(d);
 	}
+	return r;
 }

@@ -22,6 +22,7 @@ struct world_options {
 	void (*log)(void *context, int level, const char *line); /* as in struct sim_options */
 	void *log_context;
 	bool no_modules;	/* do not load dm-multisnapshot */
+	const char *save_dir;	/* world_stop() leaves an image of each disk there; or NULL */
 	void (*fail)(void *context, const char *what); /* as in struct sim_options */
 	void *fail_context;
 	const char *reproducer;
@@ -41,8 +42,11 @@ struct world_disk {
 
 /* The errors of world_*() are 0 or -errno unless said otherwise. */
 void world_start(const struct world_options *options);
-/* Outside of threads: removes the devices left, releases what is held, unloads, destroys the disks. */
-void world_stop(void);
+/*
+ * Outside of threads: removes the devices left, releases what is held, unloads, saves and destroys the
+ * disks. 0, or -errno of an image that could not be written.
+ */
+int world_stop(void);
 
 /* @path NULL: in memory. NULL and a message on failure. */
 struct world_disk *world_disk_add(const char *name, sector_t sectors, enum disk_model model,

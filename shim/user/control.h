@@ -43,6 +43,12 @@ void sim_start(const struct sim_options *options);
 /* Ends the world: unloads modules, destroys threads, checks leaks (a leak is a sim_fail()). */
 void sim_stop(void);
 
+/*
+ * In a thread: the power goes. No other thread does anything from now on, and the disks keep what
+ * they have, which can still be looked at (disk_peek()). The process must end after it.
+ */
+void sim_power_off(void);
+
 /* The violation above, for harness code. */
 void sim_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn));
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A disk that is an image file of plain bytes, and saving any disk as one.
+ * A disk that is an image file of plain bytes.
  *
  * Tags are expanded on the way in and recognised on the way out, so that an image can be handed
  * from one run to another and to other tools. Zeroes are holes where the file system has them. An
@@ -196,43 +196,4 @@ bad:
 		close(file->fd);
 	free(file);
 	return NULL;
-}
-
-/* ---- images of any disk ---- */
-
-int disk_save(struct disk *disk, const char *path)
-{
-	u8 bytes[BATCH * SECTOR_SIZE];
-	static const u8 zero[SECTOR_SIZE];
-	sector_t sector = 0, end = disk_sectors(disk);
-	struct file_disk *file = calloc(1, sizeof(*file) + strlen(path) + 1);
-	int r = 0;
-	u32 n, i;
-
-	if (!file)
-		return -ENOMEM;
-	strcpy(file->path, path);
-	file->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-	if (file->fd < 0 || ftruncate(file->fd, (off_t)(end * SECTOR_SIZE)))
-		r = -errno;
-	while (!r && (sector = disk_next_data(disk, sector)) < end) {
-		n = end - sector < BATCH ? end - sector : BATCH;
-		disk_peek_bytes(disk, sector, n, bytes);
-		for (i = 0; i < n; i++) {
-			u8 *b = bytes + (size_t)i * SECTOR_SIZE;
-
-			if (!memcmp(b, zero, SECTOR_SIZE))
-				continue;
-			if (pwrite(file->fd, b, SECTOR_SIZE,
-				   (off_t)((sector + i) * SECTOR_SIZE)) != SECTOR_SIZE) {
-				r = errno ? -errno : -EIO;
-				break;
-			}
-		}
-		sector += n;
-	}
-	if (file->fd >= 0 && close(file->fd) && !r)
-		r = -errno;
-	free(file);
-	return r;
 }
