@@ -32,6 +32,12 @@
 #define MULTISNAP_BATCH 128
 
 /*
+ * Discards and write-zeroes of a chunk each that are queued at once. One request may be of the
+ * whole device, and nobody above us counts its parts; enough for all pending exceptions.
+ */
+#define MULTISNAP_BULK_MAX 1024
+
+/*
  * Bios that may wait for metadata at once; behind them the queue waits. Keeps the working set of
  * the store's cache small enough that the smallest cache does not thrash.
  */

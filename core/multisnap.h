@@ -158,6 +158,7 @@ struct dm_multisnap {
 	struct hlist_head tracked[1 << MULTISNAP_HASH_BITS];
 	unsigned int nr_tracked; /* of the origin */
 	unsigned int nr_copying; /* == nr_pending, for map */
+	unsigned int nr_bulk; /* at most MULTISNAP_BULK_MAX; read without the lock */
 	bool tracked_waiters;
 	bool tracked_event;
 	unsigned int in_epoch[2]; /* I/O to store chunks and copies, by the epoch of their start */
@@ -187,6 +188,7 @@ struct bio_track {
 	struct pending_exception *full; /* this bio is its full_bio, and not yet written */
 	sector_t zero_after; /* read past the origin's end: sectors to keep after zeroing all */
 	bool zero;
+	bool bulk; /* counted in nr_bulk, until the worker lets it go */
 	bool in_epoch;
 	unsigned int epoch_slot;
 };

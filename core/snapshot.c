@@ -324,20 +324,22 @@ static void snap_status(struct dm_target *ti, status_type_t type, unsigned int f
 
 /*
  * Both devices below, as far as they go: a snapshot may be longer than the origin, and dm would
- * refuse an area past a device's end (H36). When the origin target is gone there is nothing below.
+ * refuse an area past a device's end (H36), or one that is not made of whole blocks of both
+ * devices, as chunks are. When the origin target is gone there is nothing below.
  */
 static int snap_iterate_devices(struct dm_target *ti, iterate_devices_callout_fn fn, void *data)
 {
 	struct multisnap_snap *snap = ti->private;
 	struct dm_multisnap *s = snap->s;
+	sector_t store_chunks;
 	int r = 0;
 
 	multisnap_lock(s);
 	if (!s->dead) {
+		store_chunks = round_down(s->store_sectors, chunk_sectors(s->geometry));
 		r = fn(ti, s->origin, 0, min_t(sector_t, ti->len, s->origin_sectors), data);
 		if (!r)
-			r = fn(ti, s->store_dev, 0, min_t(sector_t, ti->len, s->store_sectors),
-			       data);
+			r = fn(ti, s->store_dev, 0, min_t(sector_t, ti->len, store_chunks), data);
 	}
 	multisnap_unlock(s);
 	return r;

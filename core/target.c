@@ -125,39 +125,78 @@ static void origin_postsuspend(struct dm_target *ti)
 }
 
 /*
- * A write may go at once where it is certain that no snapshot shares the chunk and nothing reads it
- * for one: no snapshot exists, or the chunk is remembered as fully copied.
+ * How many sectors of a write may go at once, being certain that no snapshot shares them and
+ * nothing reads them for one? All, where no snapshot exists; or those of its first chunk, where
+ * that is remembered as fully copied.
  */
-static bool may_pass(struct dm_multisnap *s, chunk_t chunk)
+static unsigned int sectors_to_pass(struct dm_multisnap *s, sector_t sector, unsigned int sectors,
+				    unsigned int in_chunk)
 {
-	bool pass;
+	chunk_t chunk = sector_to_chunk(s->geometry, sector);
+	unsigned int pass = 0;
 	unsigned long flags;
 
 	spin_lock_irqsave(&s->io_lock, flags);
 	if (s->passthrough)
-		pass = true;
+		pass = sectors;
 	else if (dm_multisnap_has_error(s))
-		pass = false; /* the worker knows the policy */
+		pass = 0; /* the worker knows the policy */
 	else if (s->unshared && !s->nr_copying && !s->nr_tracked)
-		pass = true;
-	else
-		pass = __multisnap_is_copied(s, chunk) &&
-		       !__multisnap_is_tracked(s, chunk, BLOCK_ORIGIN);
+		pass = sectors;
+	else if (__multisnap_is_copied(s, chunk) &&
+		 !__multisnap_is_tracked(s, chunk, BLOCK_ORIGIN))
+		pass = in_chunk;
 	spin_unlock_irqrestore(&s->io_lock, flags);
 	return pass;
+}
+
+static bool count_bulk(struct dm_multisnap *s)
+{
+	unsigned long flags;
+	bool counted;
+
+	spin_lock_irqsave(&s->io_lock, flags);
+	counted = s->nr_bulk < MULTISNAP_BULK_MAX;
+	if (counted)
+		s->nr_bulk++;
+	spin_unlock_irqrestore(&s->io_lock, flags);
+	return counted;
+}
+
+/* Wait until there is room: what is queued ends without anything of the submitter's. */
+static void wait_for_bulk(struct dm_multisnap *s)
+{
+	while (!count_bulk(s))
+		wait_event(s->wait, READ_ONCE(s->nr_bulk) < MULTISNAP_BULK_MAX);
+}
+
+static void queue_origin_bio(struct dm_multisnap *s, struct bio *bio)
+{
+	struct bio_track *bt = bio_track(bio);
+	unsigned long flags;
+
+	memset(bt, 0, sizeof(*bt));
+	bt->chunk = sector_to_chunk(s->geometry, bio->bi_iter.bi_sector);
+	if (bio_op(bio) != REQ_OP_WRITE) {
+		wait_for_bulk(s);
+		bt->bulk = true;
+	}
+	bio_clear_polled(bio);
+	spin_lock_irqsave(&s->io_lock, flags);
+	multisnap_queue_bio(s, bio);
+	spin_unlock_irqrestore(&s->io_lock, flags);
 }
 
 static int origin_map(struct dm_target *ti, struct bio *bio)
 {
 	struct dm_multisnap *s = ti->private;
-	struct bio_track *bt;
-	sector_t sector, left;
-	unsigned long flags;
-	chunk_t chunk;
+	unsigned int sectors, in_chunk, pass;
+	sector_t sector;
 
 	bio_set_dev(bio, s->origin->bdev);
 	/* A flush: what has reached the origin has its exceptions durable. */
-	if (!bio_sectors(bio))
+	sectors = bio_sectors(bio);
+	if (!sectors)
 		return DM_MAPIO_REMAPPED;
 	sector = dm_target_offset(ti, bio->bi_iter.bi_sector);
 	bio->bi_iter.bi_sector = sector;
@@ -166,22 +205,15 @@ static int origin_map(struct dm_target *ti, struct bio *bio)
 	if (bio_end_sector(bio) > s->origin_sectors || bio_op(bio) == REQ_OP_SECURE_ERASE)
 		return DM_MAPIO_KILL;
 
-	/* dm splits reads and writes at the chunk border, but not these (H37). */
-	left = chunk_sectors(s->geometry) - chunk_offset(s->geometry, sector);
-	if (bio_sectors(bio) > left)
-		dm_accept_partial_bio(bio, left);
-
-	chunk = sector_to_chunk(s->geometry, sector);
-	if (may_pass(s, chunk))
+	/* dm splits reads and writes at the chunk border, but not the others (H37). */
+	in_chunk = min_t(sector_t, sectors,
+			 chunk_sectors(s->geometry) - chunk_offset(s->geometry, sector));
+	pass = sectors_to_pass(s, sector, sectors, in_chunk);
+	if ((pass ?: in_chunk) < sectors)
+		dm_accept_partial_bio(bio, pass ?: in_chunk);
+	if (pass)
 		return DM_MAPIO_REMAPPED;
-
-	bt = bio_track(bio);
-	memset(bt, 0, sizeof(*bt));
-	bt->chunk = chunk;
-	bio_clear_polled(bio);
-	spin_lock_irqsave(&s->io_lock, flags);
-	multisnap_queue_bio(s, bio);
-	spin_unlock_irqrestore(&s->io_lock, flags);
+	queue_origin_bio(s, bio);
 	return DM_MAPIO_SUBMITTED;
 }
 

@@ -59,9 +59,23 @@ void multisnap_wait_event(struct dm_multisnap *s, u64 seq)
 	wait_event(s->wait, READ_ONCE(s->event_seq) != seq || multisnap_halted(s));
 }
 
+/* The end of this pass wakes who waits for room. */
+static void let_go_bulk(struct dm_multisnap *s, struct bio *bio)
+{
+	unsigned long flags;
+
+	if (!bio_track(bio)->bulk)
+		return;
+	spin_lock_irqsave(&s->io_lock, flags);
+	if (!dm_multisnap_broken(s, !s->nr_bulk))
+		s->nr_bulk--;
+	spin_unlock_irqrestore(&s->io_lock, flags);
+}
+
 void multisnap_fail_bio(struct dm_multisnap *s, struct bio *bio)
 {
 	lockdep_assert_held(&s->lock);
+	let_go_bulk(s, bio);
 	bio->bi_status = BLK_STS_IOERR;
 	bio_list_add(&s->actions.end, bio);
 }
@@ -70,6 +84,7 @@ void multisnap_submit_bio(struct dm_multisnap *s, struct bio *bio, struct dm_dev
 			  sector_t sector)
 {
 	lockdep_assert_held(&s->lock);
+	let_go_bulk(s, bio);
 	bio_set_dev(bio, dev->bdev);
 	bio->bi_iter.bi_sector = sector;
 	bio_list_add(&s->actions.submit, bio);

@@ -357,6 +357,25 @@ static void large_blocks(void *arg)
 	remove_all();
 }
 
+/* The origin's blocks are larger than what is left of the store behind its last chunk. */
+static void large_origin_blocks(void *arg)
+{
+	CHECK(world_disk_add("origin4k", ORIGIN_SECTORS, DISK_RAM, 4096, NULL));
+	CHECK(world_disk_add("oddstore", 2043, DISK_RAM, 512, NULL));
+	make_mikulas("0 2048 multisnapshot origin4k oddstore 16 0 model 0");
+	make_snapshot();
+	CHECK_EQUAL(write_tags("ms", 0, 8, 1), 0);
+	CHECK_EQUAL(world_device_create("s0", "0 2048 multisnap-snap origin4k 0", NULL), 0);
+	CHECK(holds_write("s0", 0, 8, 0));
+	CHECK_EQUAL(world_device_remove("s0"), 0);
+	remove_all();
+}
+
+static void h36_a_store_that_ends_within_a_block_of_the_origin_has_snapshots(void **state)
+{
+	in_world(large_origin_blocks, NULL);
+}
+
 static void h27_an_origin_that_ends_within_a_block_of_the_store_is_refused(void **state)
 {
 	in_world(large_blocks, NULL);
@@ -370,6 +389,8 @@ int main(void)
 		cmocka_unit_test(h20_h49_the_mark_then_the_reads_then_the_writes),
 		cmocka_unit_test(h20_a_store_that_cannot_be_made_ready_is_marked),
 		cmocka_unit_test(h27_an_origin_that_ends_within_a_block_of_the_store_is_refused),
+		cmocka_unit_test(
+			h36_a_store_that_ends_within_a_block_of_the_origin_has_snapshots),
 		cmocka_unit_test(h46_background_work_ends_before_the_store_of_a_failed_resume),
 		cmocka_unit_test(a_failed_format_lets_the_origin_go_on),
 		cmocka_unit_test(a_full_store_takes_deletions_until_the_next_error),
