@@ -55,7 +55,7 @@ static int alloc_machinery(struct dm_multisnap *s, char **error)
 	int r;
 
 	*error = "Cannot allocate memory for the multisnapshot";
-	s->copied = kvcalloc(1 << MULTISNAP_COPIED_BITS, sizeof(*s->copied), GFP_KERNEL);
+	s->copied = kvcalloc(MULTISNAP_COPIED_REGIONS, sizeof(*s->copied), GFP_KERNEL);
 	if (!s->copied)
 		return -ENOMEM;
 	reserve = min_t(unsigned int, s->pending_limit, MULTISNAP_PENDING_RESERVE);

@@ -1,37 +1,52 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Chunks remembered as fully copied: no snapshot shares them with the origin any more, so map may
- * send a write without asking anybody.
+ * Chunks remembered as fully copied: no snapshot shares them with the origin any more, so that a
+ * write may go without asking the store.
  *
- * A direct-mapped table, so that forgetting is always allowed and memory is fixed. A chunk is
- * remembered by the worker when it lets a write through, and forgotten when a copy of it starts;
- * everything is forgotten when a snapshot is created (then the origin is quiet). Deleting a
- * snapshot shares nothing anew.
+ * A direct-mapped table of regions, one bit for each chunk of a region: forgetting is always
+ * allowed, and memory is fixed. A chunk is remembered when a copy that left nothing shared is
+ * durable, and when the worker has found that nothing is shared; it is forgotten when a copy of it
+ * starts. Everything is forgotten when a snapshot is created: then the origin is quiet, and no
+ * write waits for a copy that was recorded before. Deleting a snapshot shares nothing anew.
  */
 #include "multisnap.h"
 
-static chunk_t *slot(struct dm_multisnap *s, chunk_t chunk)
+#define REGION_CHUNKS 64
+
+static struct copied_region *region_of(struct dm_multisnap *s, chunk_t chunk)
 {
-	return &s->copied[hash_64(chunk, MULTISNAP_COPIED_BITS)];
+	return &s->copied[(chunk / REGION_CHUNKS) & (MULTISNAP_COPIED_REGIONS - 1)];
+}
+
+/* Never 0, which is no region. */
+static u64 tag_of(chunk_t chunk)
+{
+	return chunk / REGION_CHUNKS + 1;
 }
 
 void multisnap_remember_copied(struct dm_multisnap *s, chunk_t chunk)
 {
+	struct copied_region *region = region_of(s, chunk);
 	unsigned long flags;
 
 	lockdep_assert_held(&s->lock);
 	spin_lock_irqsave(&s->io_lock, flags);
-	*slot(s, chunk) = chunk + 1;
+	if (region->tag != tag_of(chunk)) {
+		region->tag = tag_of(chunk);
+		region->chunks = 0;
+	}
+	region->chunks |= BIT_ULL(chunk % REGION_CHUNKS);
 	spin_unlock_irqrestore(&s->io_lock, flags);
 }
 
 void multisnap_forget_copied(struct dm_multisnap *s, chunk_t chunk)
 {
+	struct copied_region *region = region_of(s, chunk);
 	unsigned long flags;
 
 	spin_lock_irqsave(&s->io_lock, flags);
-	if (*slot(s, chunk) == chunk + 1)
-		*slot(s, chunk) = 0;
+	if (region->tag == tag_of(chunk))
+		region->chunks &= ~BIT_ULL(chunk % REGION_CHUNKS);
 	spin_unlock_irqrestore(&s->io_lock, flags);
 }
 
@@ -40,12 +55,14 @@ void multisnap_forget_all_copied(struct dm_multisnap *s)
 	unsigned long flags;
 
 	spin_lock_irqsave(&s->io_lock, flags);
-	memset(s->copied, 0, sizeof(*s->copied) << MULTISNAP_COPIED_BITS);
+	memset(s->copied, 0, MULTISNAP_COPIED_REGIONS * sizeof(*s->copied));
 	spin_unlock_irqrestore(&s->io_lock, flags);
 }
 
 bool __multisnap_is_copied(struct dm_multisnap *s, chunk_t chunk)
 {
+	struct copied_region *region = region_of(s, chunk);
+
 	lockdep_assert_held(&s->io_lock);
-	return *slot(s, chunk) == chunk + 1;
+	return region->tag == tag_of(chunk) && region->chunks & BIT_ULL(chunk % REGION_CHUNKS);
 }

@@ -25,11 +25,14 @@
  */
 #define MULTISNAP_HASH_BITS 9
 
-/* Chunks remembered as fully copied: 64 KiB of memory, hits for a working set of 8192 chunks. */
-#define MULTISNAP_COPIED_BITS 13
+/*
+ * Regions of 64 chunks that are remembered as fully copied, chunk by chunk (a power of two): 128 KiB
+ * of memory, for all chunks of an origin of 2 GiB with chunks of 4 KiB, of 32 GiB with 64 KiB.
+ */
+#define MULTISNAP_COPIED_REGIONS 8192
 
 /* Bios handled in one pass of the worker: long enough to form groups, short enough for messages. */
-#define MULTISNAP_BATCH 128
+#define MULTISNAP_BATCH 256
 
 /*
  * Discards and write-zeroes of a chunk each that are queued at once. One request may be of the

@@ -41,6 +41,7 @@ static int record_remaps(struct dm_multisnap *s, chunk_t chunk, struct pending_e
 	} while (++pe->nr_dests < DM_KCOPYD_MAX_REGIONS);
 
 	if (pe && pe->nr_dests) {
+		pe->all_sets = !r && pe->nr_dests < DM_KCOPYD_MAX_REGIONS;
 		/* What has been recorded must be copied, whatever came after it. */
 		if (r < 0 && r != -EAGAIN)
 			dm_multisnap_set_error(s, r);
@@ -64,6 +65,18 @@ static enum bio_fate origin_after_error(struct dm_multisnap *s, struct bio *bio)
 	return BIO_TAKEN;
 }
 
+/* As in the target's map: a bio that waited for a copy of all that was shared need not ask again. */
+static bool known_copied(struct dm_multisnap *s, chunk_t chunk)
+{
+	unsigned long flags;
+	bool known;
+
+	spin_lock_irqsave(&s->io_lock, flags);
+	known = __multisnap_is_copied(s, chunk) && !__multisnap_is_tracked(s, chunk, BLOCK_ORIGIN);
+	spin_unlock_irqrestore(&s->io_lock, flags);
+	return known;
+}
+
 /* A write, discard or write-zeroes of the origin, within one chunk. */
 enum bio_fate multisnap_do_origin_bio(struct dm_multisnap *s, struct bio *bio)
 {
@@ -74,6 +87,11 @@ enum bio_fate multisnap_do_origin_bio(struct dm_multisnap *s, struct bio *bio)
 	lockdep_assert_held(&s->lock);
 	if (dm_multisnap_has_error(s))
 		return origin_after_error(s, bio);
+
+	if (known_copied(s, chunk)) {
+		multisnap_submit_bio(s, bio, s->origin, bio->bi_iter.bi_sector);
+		return BIO_TAKEN;
+	}
 
 	r = record_remaps(s, chunk, &pe);
 	if (r > 0) {

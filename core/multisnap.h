@@ -61,6 +61,7 @@ struct pending_exception {
 	struct bio *full_bio; /* covers dests[0] in place of a copy, or NULL */
 	unsigned int epoch_slot;
 	bool ended; /* all parts; master lock */
+	bool all_sets; /* with it nothing shares the chunk with the origin any more */
 
 	/* io_lock: */
 	unsigned int parts; /* copy, zeroing, full write: not ended yet */
@@ -73,6 +74,12 @@ struct actions {
 	struct list_head copies; /* struct pending_exception.act_list */
 	struct bio_list submit; /* remapped; may have to be zeroed first */
 	struct bio_list end; /* with bi_status set */
+};
+
+/* Chunks of the origin that are remembered as fully copied (copied.c). */
+struct copied_region {
+	u64 tag; /* which 64 chunks */
+	u64 chunks;
 };
 
 struct multisnap_args {
@@ -162,7 +169,7 @@ struct dm_multisnap {
 	bool tracked_waiters;
 	bool tracked_event;
 	unsigned int in_epoch[2]; /* I/O to store chunks and copies, by the epoch of their start */
-	chunk_t *copied; /* chunk + 1, or 0; direct mapped */
+	struct copied_region *copied; /* direct mapped */
 };
 
 /* A multisnap-snap device. */

@@ -54,6 +54,7 @@ struct pending_exception *multisnap_alloc_pending(struct dm_multisnap *s, chunk_
 	pe->nr_dests = 0;
 	pe->full_bio = NULL;
 	pe->ended = false;
+	pe->all_sets = false;
 	pe->parts = 0;
 	pe->error = 0;
 	s->nr_pending++;
@@ -141,6 +142,8 @@ void multisnap_release_pending(struct pending_exception *pe)
 			pe->full_bio->bi_status = BLK_STS_IOERR;
 		bio_list_add(&s->actions.end, pe->full_bio);
 	}
+	if (pe->all_sets && !multisnap_halted(s))
+		multisnap_remember_copied(s, pe->chunk);
 	multisnap_requeue(s, &pe->bios);
 	multisnap_free_pending(pe);
 }

@@ -126,6 +126,7 @@ static void act(struct actions *actions)
 {
 	struct dm_multisnap_io *io, *next_io;
 	struct pending_exception *pe, *next_pe;
+	struct blk_plug plug;
 	struct bio *bio;
 
 	list_for_each_entry_safe(io, next_io, &actions->ios, list) {
@@ -136,12 +137,15 @@ static void act(struct actions *actions)
 		list_del(&pe->act_list);
 		multisnap_start_copies(pe);
 	}
+	/* So that neighbours become one request again: dm has split them at the chunks. */
+	blk_start_plug(&plug);
 	while ((bio = bio_list_pop(&actions->submit))) {
 		if (zero_read(bio))
 			bio_endio(bio);
 		else
 			submit_bio_noacct(bio);
 	}
+	blk_finish_plug(&plug);
 	while ((bio = bio_list_pop(&actions->end)))
 		bio_endio(bio);
 }

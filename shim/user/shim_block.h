@@ -231,6 +231,18 @@ static inline void bio_io_error(struct bio *bio)
 
 /* May sleep: a finding where that is forbidden. */
 void submit_bio_noacct(struct bio *bio);
+
+/*
+ * Around several submissions: the kernel may then make one request of neighbours. Here it keeps
+ * nothing back, but knows who has begun and not ended.
+ */
+struct blk_plug {
+	void *thread;
+};
+
+void blk_start_plug(struct blk_plug *plug);
+void blk_finish_plug(struct blk_plug *plug);
+
 /* The harness's entry: works in interrupts too. */
 void submit_bio(struct bio *bio);
 void bio_put(struct bio *bio);

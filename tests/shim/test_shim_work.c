@@ -340,6 +340,75 @@ static void h40_restore_forgotten(void *arg)
 	flush_work(&work);
 }
 
+static struct blk_plug plug, other_plug;
+
+static void plugs(struct work_struct *w)
+{
+	blk_start_plug(&plug);
+	blk_finish_plug(&plug);
+	blk_start_plug(&plug);
+	blk_finish_plug(&plug);
+}
+
+static void forgets_plug(struct work_struct *w)
+{
+	blk_start_plug(&plug);
+}
+
+static void plugs_twice(struct work_struct *w)
+{
+	blk_start_plug(&plug);
+	blk_start_plug(&other_plug);
+}
+
+static void ends_other_plug(struct work_struct *w)
+{
+	blk_start_plug(&plug);
+	blk_finish_plug(&other_plug);
+}
+
+static void ends_no_plug(struct work_struct *w)
+{
+	blk_finish_plug(&plug);
+}
+
+static void run_plugs(void *arg)
+{
+	setup(arg);
+	queue_work(wq, &work);
+	flush_work(&work);
+	destroy_workqueue(wq);
+}
+
+static void plug_forgotten(void *arg)
+{
+	run_plugs(forgets_plug);
+}
+
+static void plug_nested(void *arg)
+{
+	run_plugs(plugs_twice);
+}
+
+static void plug_mistaken(void *arg)
+{
+	run_plugs(ends_other_plug);
+}
+
+static void plug_never_begun(void *arg)
+{
+	run_plugs(ends_no_plug);
+}
+
+static void test_plugs(void **state)
+{
+	expect_clean(SIM_FIFO, 0, run_plugs, plugs);
+	expect_finding(plug_forgotten, "or a plug");
+	expect_finding(plug_nested, "within another plug");
+	expect_finding(plug_mistaken, "blk_finish_plug() does not match");
+	expect_finding(plug_never_begun, "blk_finish_plug() does not match");
+}
+
 static void flush_in_spinlock(void *arg)
 {
 	spinlock_t s;
@@ -378,6 +447,7 @@ int main(void)
 		cmocka_unit_test(test_concurrency),
 		cmocka_unit_test(test_findings),
 		cmocka_unit_test(test_H40_allocation_in_reclaim_worker),
+		cmocka_unit_test(test_plugs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -258,13 +258,18 @@ static void fast_path(void *arg)
 	make_snapshot();
 	CHECK_EQUAL(write_tags("ms", 0, CHUNK, 2), 0);
 	CHECK_EQUAL(probe.adds, 1);
+	/* One set, and the end of the sets; not again for what waited for the copy. */
+	CHECK_EQUAL(probe.queries, 2);
 	probe.queries = 0;
 	CHECK_EQUAL(write_tags("ms", 0, CHUNK, 3), 0);
 	CHECK_EQUAL(probe.queries, 0);
+	/* That chunk only. */
+	CHECK_EQUAL(write_tags("ms", CHUNK, CHUNK, 3), 0);
+	CHECK_EQUAL(probe.adds, 2);
 	/* All is forgotten when a snapshot is created. */
 	make_snapshot();
 	CHECK_EQUAL(write_tags("ms", 0, CHUNK, 4), 0);
-	CHECK_EQUAL(probe.adds, 2);
+	CHECK_EQUAL(probe.adds, 3);
 	/* Nothing exists any more: nobody is asked. */
 	CHECK_EQUAL(dmctl_message("ms", "delete 0"), 0);
 	CHECK_EQUAL(dmctl_message("ms", "delete 1"), 0);
@@ -276,6 +281,34 @@ static void fast_path(void *arg)
 static void a_write_of_a_copied_chunk_asks_nobody(void **state)
 {
 	in_probed_world(fast_path, NULL);
+}
+
+/* What is remembered has a fixed number of places; who has lost his asks, and copies nothing. */
+#define FAR_SECTOR ((sector_t)CHUNK * 64 * 8192)
+
+static void one_place(void *arg)
+{
+	char table[128];
+
+	CHECK(world_disk_add("large", FAR_SECTOR + CHUNK, DISK_RAM, 512, NULL));
+	snprintf(table, sizeof(table), "0 %llu multisnapshot large store 8 0 probe 0",
+		 (unsigned long long)FAR_SECTOR + CHUNK);
+	make_probed(table);
+	make_snapshot();
+	CHECK_EQUAL(write_tags("ms", 0, CHUNK, 1), 0);
+	CHECK_EQUAL(write_tags("ms", FAR_SECTOR, CHUNK, 2), 0);
+	CHECK_EQUAL(probe.adds, 2);
+	for (unsigned int i = 0; i < 2; i++) {
+		probe.queries = 0;
+		CHECK_EQUAL(write_tags("ms", 0, CHUNK, 3), 0);
+		CHECK_EQUAL(probe.queries, i ? 0 : 1);
+	}
+	CHECK_EQUAL(probe.adds, 2);
+}
+
+static void a_copied_chunk_that_was_forgotten_is_not_copied_again(void **state)
+{
+	in_probed_world(one_place, NULL);
 }
 
 /* The creating commit begins when the flush of the origin, issued when the origin is quiet, has ended. */
@@ -473,6 +506,7 @@ int main(void)
 		cmocka_unit_test(h47_what_comes_during_a_commit_is_in_the_next_one),
 		cmocka_unit_test(h48_the_creating_commit_follows_a_flush_of_the_quiet_origin),
 		cmocka_unit_test(a_write_of_a_copied_chunk_asks_nobody),
+		cmocka_unit_test(a_copied_chunk_that_was_forgotten_is_not_copied_again),
 		cmocka_unit_test(a_write_of_a_whole_chunk_copies_nothing_and_ends_with_its_commit),
 		cmocka_unit_test(memory_that_cannot_be_had_is_an_error),
 		cmocka_unit_test(scarce_memory_is_fetched_and_costs_no_snapshot),

@@ -269,6 +269,26 @@ void submit_bio_noacct(struct bio *bio)
 	bio_resubmit(bio);
 }
 
+void blk_start_plug(struct blk_plug *plug)
+{
+	struct sim_thread *self = sched_current;
+
+	if (self->plug)
+		sim_fail("blk_start_plug() within another plug in thread '%s'", self->name);
+	plug->thread = self;
+	self->plug = plug;
+}
+
+void blk_finish_plug(struct blk_plug *plug)
+{
+	struct sim_thread *self = sched_current;
+
+	if (self->plug != plug || plug->thread != self)
+		sim_fail("blk_finish_plug() does not match in thread '%s'", self->name);
+	plug->thread = NULL;
+	self->plug = NULL;
+}
+
 int blkdev_issue_flush(struct block_device *bdev)
 {
 	might_sleep();

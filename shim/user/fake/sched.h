@@ -85,6 +85,7 @@ struct sim_thread {
 	bool irqs_off;
 	u32 spin_depth;
 	u32 noio_depth;
+	struct blk_plug *plug;
 	u32 nr_held;
 	struct sched_held held[SCHED_HELD_MAX];
 	struct sched_wait wait;

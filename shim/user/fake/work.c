@@ -92,9 +92,9 @@ static void run_work(struct worker *worker, struct work_struct *item)
 
 	sched_enter();
 	if (self->state != SCHED_RUNNING || self->spin_depth || self->irqs_off ||
-	    self->noio_depth || self->nr_held != 1)
+	    self->noio_depth || self->plug || self->nr_held != 1)
 		sim_fail(
-			"work '%s' ends with a lock held, interrupts off or in a memalloc_noio section",
+			"work '%s' ends with a lock held, interrupts off, in a memalloc_noio section or a plug",
 			name);
 	lockdep_release(NULL, class);
 	self->is_idle_worker = true;
