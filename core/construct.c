@@ -282,6 +282,7 @@ void multisnap_release(struct dm_multisnap *s)
 	s->store = NULL;
 	s->ops = NULL;
 	mutex_unlock(&s->lock);
+	wait_event(s->wait, !READ_ONCE(s->device_holders));
 	if (s->wq)
 		flush_workqueue(s->wq);
 	if (store)
@@ -345,6 +346,7 @@ int multisnap_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 	ti->num_discard_bios = 1;
 	ti->num_write_zeroes_bios = 1;
 	ti->num_secure_erase_bios = 0; /* would bypass copying (H37) */
+	ti->accounts_remapped_io = true;
 	ti->per_io_data_size = sizeof(struct bio_track);
 	ti->private = s;
 	multisnap_lock(s);

@@ -122,7 +122,7 @@ void multisnap_start_copies(struct pending_exception *pe)
 	if (full_bio) {
 		bio_set_dev(full_bio, s->store_dev->bdev);
 		full_bio->bi_iter.bi_sector = full_sector;
-		submit_bio_noacct(full_bio);
+		dm_submit_bio_remap(full_bio, NULL);
 	}
 }
 

@@ -145,6 +145,7 @@ struct dm_multisnap {
 	u64 epoch;
 	u64 epoch_wanted;
 	struct list_head deleting; /* struct deletion, on the stacks of messages */
+	unsigned int device_holders; /* of snapshots: origin and store_dev stay; read without it */
 
 	/* What the status prints; with the store's counters and snapids. */
 	struct mutex status_lock;

@@ -202,6 +202,7 @@ static int snap_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 	ti->num_discard_bios = 0;
 	ti->num_secure_erase_bios = 0;
 	ti->num_write_zeroes_bios = 0;
+	ti->accounts_remapped_io = true;
 	ti->per_io_data_size = sizeof(struct bio_track);
 	ti->private = snap;
 	return 0;
@@ -322,26 +323,48 @@ static void snap_status(struct dm_target *ti, status_type_t type, unsigned int f
 	}
 }
 
+/* The devices below are the origin target's: they stay until this is taken back. */
+static bool hold_devices(struct dm_multisnap *s)
+{
+	bool there;
+
+	multisnap_lock(s);
+	there = !s->dead;
+	if (there)
+		s->device_holders++;
+	multisnap_unlock(s);
+	return there;
+}
+
+static void release_devices(struct dm_multisnap *s)
+{
+	multisnap_lock(s);
+	s->device_holders--;
+	wake_up_all(&s->wait);
+	multisnap_unlock(s);
+}
+
 /*
  * Both devices below, as far as they go: a snapshot may be longer than the origin, and dm would
  * refuse an area past a device's end (H36), or one that is not made of whole blocks of both
  * devices, as chunks are. When the origin target is gone there is nothing below.
+ *
+ * No lock is held over @fn, which may do I/O (persistent reservations).
  */
 static int snap_iterate_devices(struct dm_target *ti, iterate_devices_callout_fn fn, void *data)
 {
 	struct multisnap_snap *snap = ti->private;
 	struct dm_multisnap *s = snap->s;
 	sector_t store_chunks;
-	int r = 0;
+	int r;
 
-	multisnap_lock(s);
-	if (!s->dead) {
-		store_chunks = round_down(s->store_sectors, chunk_sectors(s->geometry));
-		r = fn(ti, s->origin, 0, min_t(sector_t, ti->len, s->origin_sectors), data);
-		if (!r)
-			r = fn(ti, s->store_dev, 0, min_t(sector_t, ti->len, store_chunks), data);
-	}
-	multisnap_unlock(s);
+	if (!hold_devices(s))
+		return 0;
+	store_chunks = round_down(s->store_sectors, chunk_sectors(s->geometry));
+	r = fn(ti, s->origin, 0, min_t(sector_t, ti->len, s->origin_sectors), data);
+	if (!r)
+		r = fn(ti, s->store_dev, 0, min_t(sector_t, ti->len, store_chunks), data);
+	release_devices(s);
 	return r;
 }
 

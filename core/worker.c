@@ -143,7 +143,7 @@ static void act(struct actions *actions)
 		if (zero_read(bio))
 			bio_endio(bio);
 		else
-			submit_bio_noacct(bio);
+			dm_submit_bio_remap(bio, NULL);
 	}
 	blk_finish_plug(&plug);
 	while ((bio = bio_list_pop(&actions->end)))

@@ -149,6 +149,7 @@ void dm_table_event(struct dm_table *t);
 int __must_check dm_set_target_max_io_len(struct dm_target *ti, sector_t len);
 
 void dm_accept_partial_bio(struct bio *bio, unsigned int n_sectors);
+void dm_submit_bio_remap(struct bio *clone, struct bio *tgt_clone);
 void *dm_per_bio_data(struct bio *bio, size_t data_size);
 struct bio *dm_bio_from_per_bio_data(void *data, size_t data_size);
 unsigned int dm_bio_get_target_bio_nr(const struct bio *bio);

@@ -23,6 +23,7 @@ static struct lin_options {
 	u32 flush_bios, discard_bios, write_zeroes_bios;
 	u32 per_bio;
 	u32 accept;		/* dm_accept_partial_bio() to a multiple of this, for discards */
+	bool accounts;		/* accounts_remapped_io */
 	int map_result;		/* instead of remapping; -1: remap */
 	int (*end_io)(struct dm_target *ti, struct bio *bio, blk_status_t *error);
 	int preresume_error;
@@ -81,6 +82,7 @@ static int lin_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 	ti->num_discard_bios = lin.discard_bios;
 	ti->num_write_zeroes_bios = lin.write_zeroes_bios;
 	ti->per_io_data_size = lin.per_bio;
+	ti->accounts_remapped_io = lin.accounts;
 	ti->private = l;
 	return 0;
 }

@@ -214,6 +214,45 @@ static void end_io_may_keep_a_clone(void **unused)
 	expect_clean(SIM_RANDOM, 5, incomplete, NULL);
 }
 
+static void put_later(void *arg)
+{
+	*(int *)arg = put_tags("m", 0, 8, 8, 5);
+}
+
+/* A clone that map() kept is submitted later, by its target. */
+static void remapped_later(void *arg)
+{
+	struct disk *disk = lin_begin(1000, 512);
+	sim_thread_t *thread;
+	struct bio *clone;
+	int result = 1;
+	tag_t tags[8];
+
+	lin.map_result = DM_MAPIO_SUBMITTED;
+	lin.accounts = arg;
+	lin_up("m", 1000);
+	thread = sim_thread_start("put", put_later, &result);
+	sim_settle();
+	clone = bio_list_pop(&kept);
+	assert_non_null(clone);
+	bio_set_dev(clone, disk_bdev("d"));
+	clone->bi_iter.bi_sector = 16;
+	dm_submit_bio_remap(clone, NULL);
+	sim_thread_join(thread);
+	assert_int_equal(result, 0);
+	assert_int_equal(get_tags("d", 16, 8, tags), 0);
+	assert_int_equal(tags[7], 5 + 7);
+	assert_int_equal(dmctl_remove("m"), 0);
+	lin_end(disk);
+}
+
+static void a_clone_may_be_remapped_later(void **unused)
+{
+	expect_clean(SIM_FIFO, 1, remapped_later, (void *)1);
+	expect_clean(SIM_RANDOM, 5, remapped_later, (void *)1);
+	expect_finding(remapped_later, "dm_submit_bio_remap() without accounts_remapped_io");
+}
+
 static int end_io_error(struct dm_target *ti, struct bio *bio, blk_status_t *error)
 {
 	*error = BLK_STS_NOSPC;
@@ -395,6 +434,7 @@ int main(void)
 		cmocka_unit_test(a_bio_over_two_targets),
 		cmocka_unit_test(stacked_devices_split_depth_first),
 		cmocka_unit_test(end_io_may_keep_a_clone),
+		cmocka_unit_test(a_clone_may_be_remapped_later),
 		cmocka_unit_test(what_is_refused),
 		cmocka_unit_test(misuse_is_found),
 	};

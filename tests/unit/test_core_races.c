@@ -4,6 +4,8 @@
  */
 #include "core_fixture.h"
 
+#include "multisnap.h"
+
 static struct disk *delay_of(const char *name)
 {
 	return world_disk_find(name)->top;
@@ -167,6 +169,62 @@ static void h06_a_commit_does_not_wait_for_later_copies(void **state)
 	in_world(groups, NULL);
 }
 
+static struct {
+	bool removed;
+	unsigned int devices;
+	sim_thread_t *thread;
+} iteration;
+
+static void remove_ms(void *arg)
+{
+	CHECK_EQUAL(world_device_remove("ms"), 0);
+	iteration.removed = true;
+}
+
+/* A callback of dm may do I/O, to a device below that takes its time. */
+static int slow_callback(struct dm_target *ti, struct dm_dev *dev, sector_t start, sector_t len,
+			 void *data)
+{
+	struct multisnap_snap *snap = ti->private;
+
+	CHECK(!mutex_is_locked(&snap->s->lock) && !mutex_is_locked(&multisnap_mutex));
+	if (!iteration.devices++)
+		iteration.thread = sim_thread_start("remove", remove_ms, NULL);
+	sim_settle();
+	CHECK(!iteration.removed);
+	CHECK_EQUAL(bdev_nr_sectors(dev->bdev), iteration.devices == 1 ? ORIGIN_SECTORS :
+									 STORE_SECTORS);
+	return 0;
+}
+
+static void iterate(void *arg)
+{
+	struct multisnap_snap *snap;
+	struct dm_multisnap *s;
+	struct dm_target ti = { .len = ORIGIN_SECTORS };
+
+	make_ms();
+	make_snapshot();
+	make_snap_device("s0", "0");
+	s = multisnap_find(disk_bdev("origin")->bd_dev);
+	CHECK(s);
+	multisnap_put(s);
+	snap = list_first_entry(&s->snaps, struct multisnap_snap, list);
+	ti.private = snap;
+	memset(&iteration, 0, sizeof(iteration));
+	CHECK_EQUAL(multisnap_snap_target.iterate_devices(&ti, slow_callback, NULL), 0);
+	CHECK_EQUAL(iteration.devices, 2);
+	sim_thread_join(iteration.thread);
+	/* Nothing is below any more. */
+	CHECK_EQUAL(multisnap_snap_target.iterate_devices(&ti, slow_callback, NULL), 0);
+	CHECK_EQUAL(iteration.devices, 2);
+}
+
+static void h41_a_slow_callback_holds_no_lock_but_the_devices(void **state)
+{
+	in_world(iterate, NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -174,6 +232,7 @@ int main(void)
 		cmocka_unit_test(h07_more_writes_than_pending_exceptions),
 		cmocka_unit_test(without_memory_the_policy_holds),
 		cmocka_unit_test(h01_a_write_waits_for_tracked_reads_of_its_chunk),
+		cmocka_unit_test(h41_a_slow_callback_holds_no_lock_but_the_devices),
 		cmocka_unit_test(h06_a_commit_does_not_wait_for_later_copies),
 	};
 

@@ -79,6 +79,21 @@ void dm_accept_partial_bio(struct bio *bio, unsigned int n_sectors)
 	io->sector_offset = bio_sectors(io->orig_bio);
 }
 
+/*
+ * In the kernel this also accounts the I/O to the device and to the cgroup of its submitter; where
+ * the target has not said that it does so, dm accounts it after map(), which may be at the same
+ * time.
+ */
+void dm_submit_bio_remap(struct bio *clone, struct bio *tgt_clone)
+{
+	struct dm_target *ti = clone_to_tio(clone)->ti;
+
+	check_clone(clone, "dm_submit_bio_remap()");
+	if (!ti->accounts_remapped_io)
+		sim_fail("%s: dm_submit_bio_remap() without accounts_remapped_io", ti->type->name);
+	submit_bio_noacct(tgt_clone ? tgt_clone : clone);
+}
+
 static struct dm_io *alloc_io(struct mapped_device *md, struct dm_table *map, struct bio *bio)
 {
 	struct dm_io *io = dm_io_get(map);
