@@ -102,11 +102,12 @@ guest_pack() {
 	(cd "$guest_dir" && find . | LC_ALL=C sort | cpio -o -H newc --quiet) >"$1"
 }
 
-# guest_boot INITRD COMMAND-LINE QEMU-OPTION...: returns when the machine has stopped. Each virtual CPU is a thread.
+# guest_boot SECONDS INITRD COMMAND-LINE QEMU-OPTION...: returns when the machine has stopped, at the latest after so
+# many seconds (then 124 or 137). Each virtual CPU is a thread.
 guest_boot() {
-	local initrd=$1 append=$2
-	shift 2
-	qemu-system-x86_64 -cpu max -accel tcg,thread=multi -nodefaults -no-reboot -display none \
+	local limit=$1 initrd=$2 append=$3
+	shift 3
+	timeout -k 10 "$limit" qemu-system-x86_64 -cpu max -accel tcg,thread=multi -nodefaults -no-reboot -display none \
 		-kernel "$guest_kernel_dir/boot/vmlinuz-$guest_release" -initrd "$initrd" \
 		-append "$append" "$@" </dev/null
 }
