@@ -24,8 +24,9 @@ BUILD_PACKAGES="cmake ninja-build gcc libc6-dev pkg-config libarchive-dev libjan
 libcmocka-dev libboost-context-dev"
 TEST_PACKAGES="$BUILD_PACKAGES clang libclang-rt-14-dev sparse python3 python3-docutils blktrace xz-utils git"
 
-# step NAME COMMAND...: run it silently; on failure show its end, remember.
+# step NAME COMMAND...: run it silently; on failure show its end, remember. 77 says that it cannot be done here.
 failed=()
+skipped=()
 step() {
 	local name=$1 log start r=0
 	shift
@@ -35,6 +36,9 @@ step() {
 	"$@" >"$log" 2>&1 || r=$?
 	if [ $r = 0 ]; then
 		printf 'ok    %4d s  %s\n' $((SECONDS - start)) "$name"
+	elif [ $r = 77 ]; then
+		printf 'SKIP  %4d s  %s: %s\n' $((SECONDS - start)) "$name" "$(tail -n 1 "$log")"
+		skipped+=("$name")
 	else
 		printf 'FAIL  %4d s  %s (exit %d): %s\n' $((SECONDS - start)) "$name" $r "$*"
 		tail -n 40 "$log" | sed 's/^/      | /'
