@@ -23,7 +23,7 @@ static const struct argp_option run_options[] = {
 	{ "seed", OPT_SEED, "N", 0, "Seed of all random choices (default 1)", 0 },
 	{ "strategy", OPT_STRATEGY, "fifo|random", 0, "Who runs next, which I/O completes next (default fifo)", 0 },
 	{ "choices", OPT_CHOICES, "FILE", 0, "Take the choices from FILE, numbers in text; then fifo", 0 },
-	{ "save-disks", OPT_SAVE_DISKS, "DIR", 0, "Leave an image of each disk in DIR, at the end", 0 },
+	{ "save-disks", OPT_SAVE_DISKS, "DIR", 0, "Leave each disk in DIR at the end: an image NAME, counts NAME.stat", 0 },
 	{ "trace-log", OPT_TRACE_LOG, NULL, 0, "The kernel log on stderr", 0 },
 	{ "syntax", OPT_SYNTAX, NULL, 0, "Check the syntax only", 0 },
 	{ "verbs", OPT_VERBS, NULL, 0, "List the verbs of the language", 0 },

@@ -60,7 +60,7 @@ static struct world_disk *the_disk(struct script_thread *t, const struct script_
 
 void script_disk(struct script_thread *t, const struct script_command *c)
 {
-	if (disk_bdev(c->args.name)) {
+	if (disk_bdev(c->args.name) || dmctl_exists(c->args.name)) {
 		script_failed(t, c, "%s exists already", c->args.name);
 		return;
 	}
@@ -86,19 +86,12 @@ void script_save(struct script_thread *t, const struct script_command *c)
 void script_stat(struct script_thread *t, const struct script_command *c)
 {
 	struct world_disk *d = the_disk(t, c);
-	const struct disk_counts *n;
+	char text[512];
 
 	if (!d)
 		return;
-	n = disk_counts(d->top);
-	script_print(t, "reads %llu sectors %llu", (unsigned long long)n->reads,
-		     (unsigned long long)n->sectors_read);
-	script_print(t, "writes %llu sectors %llu fua %llu metadata %llu",
-		     (unsigned long long)n->writes, (unsigned long long)n->sectors_written,
-		     (unsigned long long)n->fua, (unsigned long long)n->meta_sectors_written);
-	script_print(t, "flushes %llu discards %llu write-zeroes %llu errors %llu",
-		     (unsigned long long)n->flushes, (unsigned long long)n->discards,
-		     (unsigned long long)n->write_zeroes, (unsigned long long)n->errors);
+	world_disk_stat(d, text, sizeof(text));
+	script_print(t, "%s", text);
 }
 
 /* The offline check of a store, as it would find it if the power went now. */

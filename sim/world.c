@@ -241,14 +241,43 @@ static void remove_devices(void *arg)
 	}
 }
 
-/* 0 or -errno, with a message. */
+void world_disk_stat(const struct world_disk *d, char *text, size_t size)
+{
+	const struct disk_counts *n = disk_counts(d->top);
+
+	snprintf(text, size,
+		 "reads %llu sectors %llu\n"
+		 "writes %llu sectors %llu fua %llu metadata %llu\n"
+		 "flushes %llu discards %llu write-zeroes %llu errors %llu",
+		 n->reads, n->sectors_read, n->writes, n->sectors_written, n->fua,
+		 n->meta_sectors_written, n->flushes, n->discards, n->write_zeroes, n->errors);
+}
+
+static int save_stat(const struct world_disk *d, const char *path)
+{
+	FILE *f = fopen(path, "w");
+	char text[512];
+
+	if (!f)
+		return -errno;
+	world_disk_stat(d, text, sizeof(text));
+	fprintf(f, "%s\n", text);
+	return fclose(f) ? -errno : 0;
+}
+
+/* Its contents, and its counts. 0 or -errno, with a message. */
 static int save_disk(const struct world_disk *d)
 {
 	char path[4096];
+	int n = snprintf(path, sizeof(path) - sizeof(".stat"), "%s/%s", world.save_dir, d->name);
 	int r = -ENAMETOOLONG;
 
-	if (snprintf(path, sizeof(path), "%s/%s", world.save_dir, d->name) < (int)sizeof(path))
+	if (n < (int)(sizeof(path) - sizeof(".stat"))) {
 		r = disk_save(d->base, path);
+		strcpy(path + n, ".stat");
+		if (!r)
+			r = save_stat(d, path);
+	}
 	if (r)
 		sim_message("cannot save disk %s in %s: %s", d->name, world.save_dir, strerror(-r));
 	return r;

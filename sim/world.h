@@ -22,7 +22,7 @@ struct world_options {
 	void (*log)(void *context, int level, const char *line); /* as in struct sim_options */
 	void *log_context;
 	bool no_modules;	/* do not load dm-multisnapshot */
-	const char *save_dir;	/* world_stop() leaves an image of each disk there; or NULL */
+	const char *save_dir;	/* world_stop() leaves each disk there, NAME and NAME.stat; or NULL */
 	void (*fail)(void *context, const char *what); /* as in struct sim_options */
 	void *fail_context;
 	const char *reproducer;
@@ -53,6 +53,8 @@ struct world_disk *world_disk_add(const char *name, sector_t sectors, enum disk_
 				  unsigned int block_size, const char *path);
 struct world_disk *world_disk_find(const char *name);
 struct world_disk *world_disks(void);
+/* What the verb stat prints: three lines, the last without its end. */
+void world_disk_stat(const struct world_disk *d, char *text, size_t size);
 
 /* In a thread: create, load and resume, as `dmsetup create NAME --table TABLE`; undone on failure. */
 int world_device_create(const char *name, const char *table, const char **error);

@@ -119,10 +119,13 @@ int dmctl_remove(const char *name);				/* -EBUSY while opened */
 int dmctl_message(const char *name, const char *message);	/* words, blank separated */
 /*
  * What dmsetup status and table print: "start length type text", a line for each target (no newline at the end), of the
- * active table (or the inactive one where there is no active one). -ENOSPC: the buffer is too small.
+ * active table; nothing where there is none. -ENOSPC: the buffer is too small.
  */
 int dmctl_status(const char *name, status_type_t type, char *buf, size_t size);
-/* The text of the first target alone: its status method with exactly @size bytes, for H16 and H38. */
+/*
+ * The text of the first target alone, of an inactive table where there is no active one: its status method with exactly
+ * @size bytes, for H16 and H38.
+ */
 int dmctl_status_raw(const char *name, status_type_t type, char *buf, size_t size);
 bool dmctl_exists(const char *name);
 bool dmctl_suspended(const char *name);

@@ -156,7 +156,7 @@ int disk_save(struct disk *disk, const char *path); /* sparse image file; 0 or -
 /* Give a disk (its top layer) a name for dm_get_device() and a number; block size 512..4096. */
 struct block_device *disk_register(const char *name, struct disk *disk, unsigned int block_size);
 void disk_unregister(const char *name);
-struct block_device *disk_bdev(const char *name); /* NULL if there is none; dm devices too */
+struct block_device *disk_bdev(const char *name); /* NULL if there is none; dm devices too, once they had a table */
 /* A device resized while in use (H45). */
 int disk_resize(const char *name, sector_t sectors);
 

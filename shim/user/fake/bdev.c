@@ -10,6 +10,7 @@
 
 #include "bio.h"
 #include "disk_layer.h"
+#include "dm.h"
 
 static LIST_HEAD(devices);
 
@@ -140,9 +141,12 @@ void disk_unregister(const char *name)
 	free(bdev);
 }
 
+/* A dm device is a block device from its first table on. */
 struct block_device *disk_bdev(const char *name)
 {
-	return bdev_by_name(name);
+	struct block_device *bdev = bdev_by_name(name);
+
+	return bdev && bdev->bd_md && !bdev->bd_md->set_up ? NULL : bdev;
 }
 
 int disk_resize(const char *name, sector_t sectors)

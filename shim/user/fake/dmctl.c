@@ -328,11 +328,6 @@ static char *whole_status(struct dm_target *ti, status_type_t type)
 	}
 }
 
-static struct dm_table *some_table(struct mapped_device *md)
-{
-	return md->map ? md->map : md->new_map;
-}
-
 int dmctl_status(const char *name, status_type_t type, char *buf, size_t size)
 {
 	struct mapped_device *md = get_md(name);
@@ -348,7 +343,7 @@ int dmctl_status(const char *name, status_type_t type, char *buf, size_t size)
 	if (size)
 		*buf = '\0';
 	index = dm_srcu_lock(&md->io_barrier);
-	t = some_table(md);
+	t = md->map;
 	for (i = 0; t && i < t->num_targets; i++) {
 		struct dm_target *ti = &t->targets[i];
 		char *text = whole_status(ti, type);
@@ -379,7 +374,7 @@ int dmctl_status_raw(const char *name, status_type_t type, char *buf, size_t siz
 	if (!md)
 		return -ENXIO;
 	index = dm_srcu_lock(&md->io_barrier);
-	t = some_table(md);
+	t = md->map ? md->map : md->new_map;
 	if (t) {
 		text = call_status(&t->targets[0], type, size);
 		memcpy(buf, text, size);
@@ -420,7 +415,7 @@ int dmctl_open(const char *name)
 
 	sched_enter();
 	md = find_md(name);
-	if (md) {
+	if (md && md->set_up) {
 		md->bdev.bd_openers++;
 		r = 0;
 	}

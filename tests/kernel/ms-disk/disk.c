@@ -99,8 +99,14 @@ static bool hold_back(struct ms_disk *d, struct bio *bio)
 static void ms_disk_submit_bio(struct bio *bio)
 {
 	struct ms_disk *d = bio->bi_bdev->bd_disk->private_data;
+	u64 bytes = bio->bi_iter.bi_sector << SECTOR_SHIFT | bio->bi_iter.bi_size;
 	bool held;
 
+	/* Said to everybody by the limits; the block layer leaves it to the driver to be strict. */
+	if (bytes & (bdev_logical_block_size(bio->bi_bdev) - 1)) {
+		bio_io_error(bio);
+		return;
+	}
 	spin_lock(&d->lock);
 	count_request(&d->counts, bio);
 	held = hold_back(d, bio);

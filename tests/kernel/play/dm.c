@@ -87,17 +87,9 @@ static int command(const char *name, unsigned long cmd, u32 flags)
 
 int dmctl_create(const char *name)
 {
-	struct request rq;
-	int r;
-
 	if (disk_bdev(name))
 		return -EBUSY;
-	rq = request(name, 4096);
-	r = ask_unlocked(&rq, DM_DEV_CREATE);
-	if (!r && !bdev_add(name, major(rq.dmi->dev), minor(rq.dmi->dev)))
-		r = -EINVAL;
-	free(rq.dmi);
-	return r;
+	return command(name, DM_DEV_CREATE, 0);
 }
 
 int dmctl_remove(const char *name)
@@ -200,21 +192,19 @@ int dmctl_load(const char *name, const char *table, const char **error)
 	static __thread char reason[256];
 	struct request rq = request(name, 65536 + 2 * strlen(table));
 	int log = log_open(), r = add_table(&rq, table);
+	struct dm_ioctl device;
 
-	*reason = '\0';
 	if (!r)
 		r = ask_unlocked(&rq, DM_TABLE_LOAD);
-	if (r) {
-		struct block_device *bdev = disk_bdev(name);
-		dev_t dev = bdev ? bdev->bd_dev : 0;
-
-		log_table_error(log, MAJOR(dev), MINOR(dev), reason, sizeof(reason));
-	} else {
-		close(log);
-	}
-	if (error)
-		*error = *reason ? reason : NULL;
 	free(rq.dmi);
+	if (device_status(name, &device))
+		device.dev = 0;
+	log_table_error(log, major(device.dev), minor(device.dev), reason, sizeof(reason));
+	if (error)
+		*error = r && *reason ? reason : NULL;
+	/* It is a block device from its first table on. */
+	if (!r && !disk_bdev(name) && !bdev_add(name, major(device.dev), minor(device.dev)))
+		sim_fail("%s: no node for it can be made", name);
 	return r;
 }
 
