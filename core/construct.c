@@ -34,6 +34,7 @@ static struct dm_multisnap *alloc_multisnap(struct dm_target *ti)
 	bio_list_init(&s->queue);
 	INIT_LIST_HEAD(&s->actions.ios);
 	INIT_LIST_HEAD(&s->actions.copies);
+	INIT_LIST_HEAD(&s->actions.zeroes);
 	bio_list_init(&s->actions.submit);
 	bio_list_init(&s->actions.end);
 	INIT_LIST_HEAD(&s->background);
@@ -41,6 +42,7 @@ static struct dm_multisnap *alloc_multisnap(struct dm_target *ti)
 	INIT_LIST_HEAD(&s->snaps);
 	INIT_LIST_HEAD(&s->done_ios);
 	INIT_LIST_HEAD(&s->done_copies);
+	INIT_LIST_HEAD(&s->failed_zeroes);
 	s->prepared = SNAPID_ORIGIN;
 	s->prepared_master = SNAPID_ORIGIN;
 	s->held_id = SNAPID_ORIGIN;

@@ -3,7 +3,8 @@
  * Copying chunks. A pending exception has up to three parts, which run at the same time:
  *
  *   copy        of what the source has, to the destinations
- *   zeroing     of the rest of the chunk where the origin ends in it or before it (H17)
+ *   zeroing     of the rest of the chunk where the origin ends in it or before it (H17); once
+ *               more, by writing, where the device has refused write-zeroes that it had offered
  *   full write  the bio that covers the whole chunk, to the first destination, in place of a copy
  *
  * Parts end in any context; the end only records the error and counts down, both under io_lock, so
@@ -68,6 +69,23 @@ static void copy_ended(int read_err, unsigned long write_err, void *context)
 	multisnap_part_ended(context, read_err || write_err ? -EIO : 0);
 }
 
+/* The same. A device may offer write-zeroes and refuse them: then the worker tries otherwise. */
+static void zeroing_ended(int read_err, unsigned long write_err, void *context)
+{
+	struct pending_exception *pe = context;
+	struct dm_multisnap *s = pe->s;
+	unsigned long flags;
+
+	if (!write_err) {
+		multisnap_part_ended(pe, 0);
+		return;
+	}
+	spin_lock_irqsave(&s->io_lock, flags);
+	list_add_tail(&pe->act_list, &s->failed_zeroes);
+	multisnap_kick(s);
+	spin_unlock_irqrestore(&s->io_lock, flags);
+}
+
 /* Sectors [from, from + count) of each destination chunk that is copied. */
 static unsigned int fill_regions(struct pending_exception *pe, struct dm_io_region *regions,
 				 sector_t from, sector_t count)
@@ -117,13 +135,27 @@ void multisnap_start_copies(struct pending_exception *pe)
 	}
 	if (zero) {
 		n = fill_regions(pe, dests, valid, whole - valid);
-		dm_kcopyd_zero(s->kcopyd, n, dests, 0, copy_ended, pe);
+		dm_kcopyd_zero(s->kcopyd, n, dests, 0, zeroing_ended, pe);
 	}
 	if (full_bio) {
 		bio_set_dev(full_bio, s->store_dev->bdev);
 		full_bio->bi_iter.bi_sector = full_sector;
 		dm_submit_bio_remap(full_bio, NULL);
 	}
+}
+
+/* No lock. Waits for the I/O, which is what blkdev_issue_zeroout() offers; this is rare. */
+void multisnap_zero_again(struct pending_exception *pe)
+{
+	struct dm_io_region dests[DM_KCOPYD_MAX_REGIONS];
+	sector_t valid = source_sectors(pe);
+	unsigned int n = fill_regions(pe, dests, valid, chunk_sectors(pe->s->geometry) - valid);
+	int r = 0;
+
+	for (unsigned int i = 0; i < n && !r; i++)
+		r = blkdev_issue_zeroout(dests[i].bdev, dests[i].sector, dests[i].count, GFP_NOIO,
+					 0);
+	multisnap_part_ended(pe, r ? -EIO : 0);
 }
 
 /* The worker, for what ended since it last looked. */

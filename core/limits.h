@@ -26,8 +26,8 @@
 #define MULTISNAP_HASH_BITS 9
 
 /*
- * Regions of 64 chunks that are remembered as fully copied, chunk by chunk (a power of two): 128 KiB
- * of memory, for all chunks of an origin of 2 GiB with chunks of 4 KiB, of 32 GiB with 64 KiB.
+ * Regions of 64 chunks that are remembered as fully copied, chunk by chunk (a power of two): 128
+ * KiB of memory, for all chunks of an origin of 2 GiB with chunks of 4 KiB, of 32 GiB with 64 KiB.
  */
 #define MULTISNAP_COPIED_REGIONS 8192
 

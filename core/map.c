@@ -65,7 +65,7 @@ static enum bio_fate origin_after_error(struct dm_multisnap *s, struct bio *bio)
 	return BIO_TAKEN;
 }
 
-/* As in the target's map: a bio that waited for a copy of all that was shared need not ask again. */
+/* As in the target's map: who waited for a copy of all that was shared need not ask again. */
 static bool known_copied(struct dm_multisnap *s, chunk_t chunk)
 {
 	unsigned long flags;

@@ -47,7 +47,7 @@ struct group {
 struct pending_exception {
 	struct hlist_node hash; /* by chunk; master lock */
 	struct list_head group_list;
-	struct list_head act_list; /* to be started; then on done_copies */
+	struct list_head act_list; /* to be started; failed_zeroes; in the end done_copies */
 	struct dm_multisnap *s;
 	struct group *group;
 	chunk_t chunk;
@@ -72,6 +72,7 @@ struct pending_exception {
 struct actions {
 	struct list_head ios; /* struct dm_multisnap_io */
 	struct list_head copies; /* struct pending_exception.act_list */
+	struct list_head zeroes; /* the same, whose zeroing has failed */
 	struct bio_list submit; /* remapped; may have to be zeroed first */
 	struct bio_list end; /* with bi_status set */
 };
@@ -163,6 +164,7 @@ struct dm_multisnap {
 	struct bio_list queue;
 	struct list_head done_ios;
 	struct list_head done_copies;
+	struct list_head failed_zeroes; /* struct pending_exception.act_list */
 	struct hlist_head tracked[1 << MULTISNAP_HASH_BITS];
 	unsigned int nr_tracked; /* of the origin */
 	unsigned int nr_copying; /* == nr_pending, for map */
@@ -273,6 +275,7 @@ mempool_t *multisnap_pending_pool(unsigned int reserve);
 
 /* copy.c */
 void multisnap_start_copies(struct pending_exception *pe); /* no lock */
+void multisnap_zero_again(struct pending_exception *pe); /* no lock */
 void multisnap_copies_ended(struct dm_multisnap *s, struct list_head *done); /* master lock */
 void multisnap_part_ended(struct pending_exception *pe, int error); /* any context */
 unsigned int multisnap_copy_parts(struct pending_exception *pe);

@@ -94,6 +94,7 @@ static void init_actions(struct actions *actions)
 {
 	INIT_LIST_HEAD(&actions->ios);
 	INIT_LIST_HEAD(&actions->copies);
+	INIT_LIST_HEAD(&actions->zeroes);
 	bio_list_init(&actions->submit);
 	bio_list_init(&actions->end);
 }
@@ -103,6 +104,7 @@ static void take_actions(struct dm_multisnap *s, struct actions *actions)
 	init_actions(actions);
 	list_splice_init(&s->actions.ios, &actions->ios);
 	list_splice_init(&s->actions.copies, &actions->copies);
+	list_splice_init(&s->actions.zeroes, &actions->zeroes);
 	bio_list_merge(&actions->submit, &s->actions.submit);
 	bio_list_merge(&actions->end, &s->actions.end);
 	bio_list_init(&s->actions.submit);
@@ -148,6 +150,10 @@ static void act(struct actions *actions)
 	blk_finish_plug(&plug);
 	while ((bio = bio_list_pop(&actions->end)))
 		bio_endio(bio);
+	list_for_each_entry_safe(pe, next_pe, &actions->zeroes, act_list) {
+		list_del(&pe->act_list);
+		multisnap_zero_again(pe);
+	}
 }
 
 static void store_ios_ended(struct dm_multisnap *s, struct list_head *done)
@@ -173,6 +179,7 @@ static void process_ended(struct dm_multisnap *s)
 	spin_lock_irqsave(&s->io_lock, flags);
 	list_splice_init(&s->done_ios, &done_ios);
 	list_splice_init(&s->done_copies, &done_copies);
+	list_splice_tail_init(&s->failed_zeroes, &s->actions.zeroes);
 	tracked_event = s->tracked_event;
 	if (tracked_event) {
 		s->tracked_event = false;

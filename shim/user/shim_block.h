@@ -143,6 +143,9 @@ static inline unsigned int bdev_write_zeroes_sectors(struct block_device *bdev)
 
 /* Sends an empty flush and waits. 0 or -errno. */
 int blkdev_issue_flush(struct block_device *bdev);
+/* By write-zeroes where the device takes them, else by writing. @flags: none are known. */
+int blkdev_issue_zeroout(struct block_device *bdev, sector_t sector, sector_t nr_sects,
+			 gfp_t gfp_mask, unsigned int flags);
 
 /* ---- bios ---- */
 

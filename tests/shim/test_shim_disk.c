@@ -492,6 +492,66 @@ static void disks_have_names_and_sizes(void **unused)
 	expect_finding(destroyed_in_flight, "destroyed with 1 requests in flight");
 }
 
+/* ---- zeroes, one way or another ---- */
+
+static void fill_all(void)
+{
+	tag_t tags[64];
+
+	for (u32 at = 0; at < 5120; at += 64) {
+		for (u32 i = 0; i < 64; i++)
+			tags[i] = tag_make(1, at + i);
+		assert_int_equal(io(REQ_OP_WRITE, at, 64, tags), 0);
+	}
+	disk_counts_reset(top);
+}
+
+static void zero_in(sector_t first, sector_t end)
+{
+	tag_t tag;
+
+	for (sector_t at = 0; at < 5120; at++) {
+		disk_peek(top, at, 1, &tag);
+		assert_int_equal(tag, at >= first && at < end ? 0 : tag_make(1, at));
+	}
+}
+
+static void zeroed_out(void *arg)
+{
+	struct disk_fault refuse = { .ops = DISK_OP_DISCARD, .count = U64_MAX,
+				     .error = -EOPNOTSUPP };
+	struct disk_fault fail = { .ops = DISK_OP_WRITE, .skip = 1, .count = 1, .error = -EIO };
+	struct block_device *bdev;
+
+	use(disk_error_create(disk_ram_create("d", 5120)));
+	bdev = disk_bdev("d");
+	fill_all();
+	assert_int_equal(blkdev_issue_zeroout(bdev, 10, 5000, GFP_NOIO, 0), 0);
+	assert_int_equal(disk_counts(top)->write_zeroes, 1);
+	assert_int_equal(disk_counts(top)->writes, 0);
+	zero_in(10, 5010);
+
+	/* Refused when it comes, or known to be. */
+	disk_error_add(top, &refuse);
+	for (int known = 0; known < 2; known++) {
+		if (known)
+			bdev->bd_max_write_zeroes_sectors = 0;
+		fill_all();
+		assert_int_equal(blkdev_issue_zeroout(bdev, 10, 5000, GFP_NOIO, 0), 0);
+		assert_int_equal(disk_counts(top)->write_zeroes, !known);
+		assert_int_equal(disk_counts(top)->sectors_written, 5000);
+		zero_in(10, 5010);
+	}
+	disk_error_add(top, &fail);
+	assert_int_equal(blkdev_issue_zeroout(bdev, 10, 5000, GFP_NOIO, 0), -EIO);
+	done_with();
+}
+
+static void zeroes_are_written_where_write_zeroes_is_refused(void **state)
+{
+	expect_clean(SIM_FIFO, 1, zeroed_out, NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -503,6 +563,7 @@ int main(void)
 		cmocka_unit_test(the_log_tells_issue_and_end),
 		cmocka_unit_test(requests_in_flight_take_effect_in_any_order),
 		cmocka_unit_test(disks_have_names_and_sizes),
+		cmocka_unit_test(zeroes_are_written_where_write_zeroes_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

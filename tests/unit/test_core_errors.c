@@ -376,6 +376,40 @@ static void h36_a_store_that_ends_within_a_block_of_the_origin_has_snapshots(voi
 	in_world(large_origin_blocks, NULL);
 }
 
+/*
+ * A device offers write-zeroes and refuses them when they come, as many disks do: zeroes are written then.
+ * Where that fails too, it is an error.
+ */
+static void zeroes_refused(void *arg)
+{
+	bool writes_fail = arg;
+
+	CHECK(world_disk_add("short", 2044, DISK_RAM, 512, NULL));
+	CHECK_EQUAL(write_tags("store", 0, 1024, 77), 0);
+	make_mikulas("0 2044 multisnapshot short store 8 0 model 0");
+	CHECK_EQUAL(write_tags("ms", 2040, 4, 1), 0);
+	make_snapshot();
+	CHECK_EQUAL(world_device_create("s0", "0 2048 multisnap-snap short 0", NULL), 0);
+	fail_disk("store", DISK_OP_DISCARD, 0, U64_MAX, -EOPNOTSUPP);
+	if (writes_fail)
+		fail_disk("store", DISK_OP_WRITE, 1, U64_MAX, -EIO); /* but the copy */
+	CHECK_EQUAL(write_tags("ms", 2040, 4, 2), 0);
+	sim_settle();
+	CHECK(!strcmp(status_field(STATUS_ERROR), writes_fail ? "-5" : "0"));
+	if (!writes_fail) {
+		CHECK(holds_write("s0", 2040, 4, 1));
+		CHECK(holds_write("s0", 2044, 4, 0));
+	}
+	CHECK_EQUAL(world_device_remove("s0"), 0);
+	remove_all();
+}
+
+static void h17_zeroes_are_written_where_write_zeroes_is_refused(void **state)
+{
+	in_world(zeroes_refused, NULL);
+	in_world(zeroes_refused, (void *)1);
+}
+
 static void h27_an_origin_that_ends_within_a_block_of_the_store_is_refused(void **state)
 {
 	in_world(large_blocks, NULL);
@@ -389,6 +423,7 @@ int main(void)
 		cmocka_unit_test(h20_h49_the_mark_then_the_reads_then_the_writes),
 		cmocka_unit_test(h20_a_store_that_cannot_be_made_ready_is_marked),
 		cmocka_unit_test(h27_an_origin_that_ends_within_a_block_of_the_store_is_refused),
+		cmocka_unit_test(h17_zeroes_are_written_where_write_zeroes_is_refused),
 		cmocka_unit_test(
 			h36_a_store_that_ends_within_a_block_of_the_origin_has_snapshots),
 		cmocka_unit_test(h46_background_work_ends_before_the_store_of_a_failed_resume),

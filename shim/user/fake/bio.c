@@ -295,6 +295,31 @@ int blkdev_issue_flush(struct block_device *bdev)
 	return sim_bio_wait(sim_bio_alloc(bdev, REQ_OP_WRITE | REQ_PREFLUSH, 0, 0, NULL));
 }
 
+int blkdev_issue_zeroout(struct block_device *bdev, sector_t sector, sector_t nr_sects,
+			 gfp_t gfp_mask, unsigned int flags)
+{
+	static tag_t zeroes[2048];
+	int r = -EOPNOTSUPP;
+
+	might_sleep();
+	if (flags)
+		sim_fail("blkdev_issue_zeroout() with flags");
+	if ((sector | nr_sects) & ((bdev_logical_block_size(bdev) >> SECTOR_SHIFT) - 1))
+		return -EINVAL;
+	if (bdev_write_zeroes_sectors(bdev))
+		r = sim_bio_wait(sim_bio_alloc(bdev, REQ_OP_WRITE_ZEROES, sector, nr_sects, NULL));
+	if (!r)
+		return 0;
+	do {
+		u32 n = min_t(sector_t, nr_sects, ARRAY_SIZE(zeroes));
+
+		r = sim_bio_wait(sim_bio_alloc(bdev, REQ_OP_WRITE, sector, n, zeroes));
+		sector += n;
+		nr_sects -= n;
+	} while (nr_sects && !r);
+	return r;
+}
+
 /* ---- memory ---- */
 
 #define POOL_QUARANTINE 64 /* pieces that are free before the first is used again */
