@@ -310,13 +310,13 @@ void dmctl_close(const char *name)
 /* What it is mapped to gives errors from now on; I/O that waits for a resume ends so, too. */
 static void make_error(const char *name)
 {
-	struct request rq = request(name, 4096);
+	struct request load = request(name, 4096), resume = request(name, 4096);
 
-	if (!add_target(&rq, "0 1 error") && !ask(&rq, DM_TABLE_LOAD)) {
-		rq.dmi->flags = DM_NOFLUSH_FLAG | DM_SKIP_LOCKFS_FLAG;
-		ask(&rq, DM_DEV_SUSPEND);
-	}
-	free(rq.dmi);
+	resume.dmi->flags = DM_NOFLUSH_FLAG | DM_SKIP_LOCKFS_FLAG;
+	if (!add_target(&load, "0 1 error") && !ask(&load, DM_TABLE_LOAD))
+		ask(&resume, DM_DEV_SUSPEND);
+	free(load.dmi);
+	free(resume.dmi);
 }
 
 static bool remove_each(void)
