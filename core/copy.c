@@ -58,7 +58,9 @@ void multisnap_part_ended(struct pending_exception *pe, int error)
 		pe->error = error;
 	if (!dm_multisnap_broken(s, !pe->parts) && !--pe->parts) {
 		list_add_tail(&pe->act_list, &s->done_copies);
-		multisnap_kick(s);
+		/* The worker has nothing to do for one that is not its group's last. */
+		if (!--pe->group->in_flight || pe->error)
+			multisnap_kick(s);
 	}
 	spin_unlock_irqrestore(&s->io_lock, flags);
 }

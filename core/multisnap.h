@@ -40,6 +40,7 @@ struct group {
 	bool dirty; /* something to commit that somebody may wait for */
 	bool background_dirty; /* something to commit that nobody waits for */
 	unsigned int copies; /* pending exceptions whose copies have not ended */
+	unsigned int in_flight; /* the same, before the worker has seen the end; io_lock */
 	struct list_head pending; /* struct pending_exception.group_list */
 };
 

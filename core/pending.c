@@ -81,10 +81,11 @@ void multisnap_add_pending(struct pending_exception *pe)
 	hlist_add_head(&pe->hash, multisnap_pending_bucket(s, pe->chunk));
 	spin_lock_irqsave(&s->io_lock, flags);
 	s->nr_copying++;
+	pe->group = s->collecting;
+	pe->group->in_flight++;
 	spin_unlock_irqrestore(&s->io_lock, flags);
 
 	multisnap_mark_dirty(s);
-	pe->group = s->collecting;
 	pe->group->copies++;
 	list_add_tail(&pe->group_list, &pe->group->pending);
 

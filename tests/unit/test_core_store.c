@@ -311,6 +311,40 @@ static void a_copied_chunk_that_was_forgotten_is_not_copied_again(void **state)
 	in_probed_world(one_place, NULL);
 }
 
+/* 5.5: the worker has to do with a group when its last copy has ended, not for each. */
+#define MANY_COPIES 16
+
+static void copies_of_a_group(void *arg)
+{
+	struct async_io w[MANY_COPIES];
+	unsigned int before;
+	int held[MANY_COPIES];
+
+	make_probed(PROBE_TABLE);
+	make_snapshot();
+	for (unsigned int i = 0; i < MANY_COPIES; i++) {
+		held[i] = disk_delay_hold(disk_top("origin"), DISK_OP_READ, i * CHUNK, CHUNK);
+		async_start(&w[i], "ms", REQ_OP_WRITE, i * CHUNK, CHUNK, 1);
+	}
+	sim_settle();
+	before = probe.s->pass_seq;
+	for (unsigned int i = 0; i < MANY_COPIES; i++) {
+		CHECK(!w[i].ended);
+		disk_delay_release(disk_top("origin"), held[i]);
+		sim_settle();
+	}
+	for (unsigned int i = 0; i < MANY_COPIES; i++)
+		CHECK(w[i].ended && !w[i].error);
+	CHECK_EQUAL(probe.adds, MANY_COPIES);
+	CHECK_EQUAL(probe.commits, 2); /* of the snapshot, of all copies */
+	CHECK(probe.s->pass_seq - before < MANY_COPIES);
+}
+
+static void the_worker_is_not_called_for_each_copy_of_a_group(void **state)
+{
+	in_probed_world(copies_of_a_group, NULL);
+}
+
 /* The creating commit begins when the flush of the origin, issued when the origin is quiet, has ended. */
 static u64 flushes_at_commit;
 
@@ -506,6 +540,7 @@ int main(void)
 		cmocka_unit_test(h47_what_comes_during_a_commit_is_in_the_next_one),
 		cmocka_unit_test(h48_the_creating_commit_follows_a_flush_of_the_quiet_origin),
 		cmocka_unit_test(a_write_of_a_copied_chunk_asks_nobody),
+		cmocka_unit_test(the_worker_is_not_called_for_each_copy_of_a_group),
 		cmocka_unit_test(a_copied_chunk_that_was_forgotten_is_not_copied_again),
 		cmocka_unit_test(a_write_of_a_whole_chunk_copies_nothing_and_ends_with_its_commit),
 		cmocka_unit_test(memory_that_cannot_be_had_is_an_error),
