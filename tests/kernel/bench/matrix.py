@@ -17,14 +17,17 @@ import sys
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 ORIGIN = 1 * GIB
 STORE = 4 * GIB
-COPIES = 1 * GIB    # bytes that one run of dm-snapshot may copy
+COPIES = 2 * GIB    # bytes that one run of dm-snapshot may copy
 BLOCK = 4 * KIB
 
 # Snapshots: chunks. All sizes with one snapshot; else the smallest, and that of dm-thin.
 CHUNKS = {0: (4, 64), 1: (4, 8, 64, 256), 8: (4, 64), 64: (4, 64)}
 THIN_CHUNK = 64 * KIB
 QUICK = {(0, 64), (1, 4), (1, 64), (64, 4)}
-JOBS = {"rand-qd1": 1, "rand-qd32": 32, "seq-1M": 1}
+# Queue depths. "many": eight times as many writes, where the tables that a target keeps grow; with one snapshot and
+# small chunks only.
+JOBS = {"rand-qd1": 1, "rand-qd32": 32, "rand-many": 32, "seq-1M": 1}
+MANY = 8
 
 
 def random_writes(snapshots, chunk, depth):
@@ -39,7 +42,8 @@ def job(name, snapshots, chunk):
     if name == "seq-1M":
         size = min(256 * MIB if snapshots else 512 * MIB, COPIES // max(snapshots, 1))
         return {"name": name, "rw": "write", "bs": MIB, "depth": depth, "ios": size // MIB}
-    return {"name": name, "rw": "randwrite", "bs": BLOCK, "depth": depth, "ios": random_writes(snapshots, chunk, depth)}
+    writes = random_writes(snapshots, chunk, depth) * (MANY if name == "rand-many" else 1)
+    return {"name": name, "rw": "randwrite", "bs": BLOCK, "depth": depth, "ios": writes}
 
 
 def targets(snapshots, chunk):
@@ -54,6 +58,12 @@ def name_of(snapshots, chunk, job_name):
     return f"N{snapshots} {chunk // KIB}K {job_name}"
 
 
+def wanted(name, snapshots, kib, quick):
+    if quick and name in ("rand-qd1", "rand-many"):
+        return False
+    return name != "rand-many" or (snapshots, kib) == (1, 4)
+
+
 def matrix(quick, rounds, only):
     cells = []
     for snapshots, chunks in CHUNKS.items():
@@ -62,7 +72,7 @@ def matrix(quick, rounds, only):
             if quick and (snapshots, kib) not in QUICK:
                 continue
             names = [name for name in JOBS
-                     if re.search(only, name_of(snapshots, chunk, name)) and not (quick and name == "rand-qd1")]
+                     if re.search(only, name_of(snapshots, chunk, name)) and wanted(name, snapshots, kib, quick)]
             if names:
                 cells.append({"snapshots": snapshots, "chunk": chunk, "store": STORE,
                               "targets": targets(snapshots, chunk),
