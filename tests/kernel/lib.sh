@@ -71,7 +71,7 @@ ms_status() {
 # ms_has NAME ID: is it among the snapshots?
 ms_has() {
 	local list
-	list=" $(dmsetup status "$1" | cut -d' ' -f10-) "
+	list=" $(dmsetup status "$1" | cut -d' ' -f11-) "
 	[[ $list == *" $2 "* ]]
 }
 
