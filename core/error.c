@@ -117,7 +117,7 @@ void multisnap_handle_error(struct dm_multisnap *s)
 		s->error_seen = true;
 		/* What waited for the store is looked at again, and ends by the policy. */
 		dm_multisnap_event(s);
-		dm_table_event(s->ti->table);
+		s->actions.table_event = true;
 	}
 	if (!multisnap_halted(s))
 		return;

@@ -76,6 +76,7 @@ struct actions {
 	struct list_head zeroes; /* the same, whose zeroing has failed */
 	struct bio_list submit; /* remapped; may have to be zeroed first */
 	struct bio_list end; /* with bi_status set */
+	bool table_event; /* to be announced by dm_table_event(), which has a lock of its own */
 };
 
 /* Chunks of the origin that are remembered as fully copied (copied.c). */

@@ -97,6 +97,7 @@ static void init_actions(struct actions *actions)
 	INIT_LIST_HEAD(&actions->zeroes);
 	bio_list_init(&actions->submit);
 	bio_list_init(&actions->end);
+	actions->table_event = false;
 }
 
 static void take_actions(struct dm_multisnap *s, struct actions *actions)
@@ -109,6 +110,8 @@ static void take_actions(struct dm_multisnap *s, struct actions *actions)
 	bio_list_merge(&actions->end, &s->actions.end);
 	bio_list_init(&s->actions.submit);
 	bio_list_init(&s->actions.end);
+	actions->table_event = s->actions.table_event;
+	s->actions.table_event = false;
 }
 
 /* A read past the origin's end: zeroes, and what is before the end from the origin. */
@@ -305,6 +308,8 @@ void multisnap_work(struct work_struct *work)
 	s->want_memory = false;
 	multisnap_unlock(s);
 	act(&actions);
+	if (actions.table_event)
+		dm_table_event(s->ti->table);
 	if (want_memory)
 		fetch_memory(s, ops, store);
 	memalloc_noio_restore(noio);
