@@ -349,6 +349,7 @@ int multisnap_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 	ti->num_write_zeroes_bios = 1;
 	ti->num_secure_erase_bios = 0; /* would bypass copying (H37) */
 	ti->accounts_remapped_io = true;
+	ti->limit_swap_bios = true; /* a copy takes memory to free some */
 	ti->per_io_data_size = sizeof(struct bio_track);
 	ti->private = s;
 	multisnap_lock(s);

@@ -203,6 +203,7 @@ static int snap_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 	ti->num_secure_erase_bios = 0;
 	ti->num_write_zeroes_bios = 0;
 	ti->accounts_remapped_io = true;
+	ti->limit_swap_bios = true; /* a copy takes memory to free some */
 	ti->per_io_data_size = sizeof(struct bio_track);
 	ti->private = snap;
 	return 0;
