@@ -4,14 +4,15 @@
  * held requests and counts.
  *
  * It is a driver of its own, not a target on top of a RAM disk, so that it sees each bio as it was
- * submitted: one write with PREFLUSH and FUA is one request here as there, while device-mapper would
- * make two of it.
+ * submitted: one write with PREFLUSH and FUA is one request here as there, while device-mapper
+ * would make two of it.
  *
- * A request is counted when it arrives; is set apart if a hold matches; else, or when it is released,
- * it joins the queue. One work item takes requests from the queue, in order, and for each decides
- * whether a rule makes it fail, transfers the data, and ends it. So requests take effect one after
- * the other and in the order of their arrival, as in the simulator's default schedule. They end with
- * interrupts off: what a real disk's driver does, and what finds completions that sleep.
+ * A request is counted when it arrives; is set apart if a hold matches; else, or when it is
+ * released, it joins the queue. One work item takes requests from the queue, in order, and for each
+ * decides whether a rule makes it fail, transfers the data, and ends it. So requests take effect
+ * one after the other and in the order of their arrival, as in the simulator's default schedule.
+ * They end with interrupts off: what a real disk's driver does, and what finds completions that
+ * sleep.
  */
 #include <linux/slab.h>
 
@@ -258,7 +259,8 @@ int ms_disk_add_hold(struct ms_disk *d, struct ms_disk_hold *args)
 	h->left = args->count;
 	bio_list_init(&h->bios);
 	spin_lock(&d->lock);
-	h->handle = args->handle = d->next_handle++;
+	h->handle = d->next_handle++;
+	args->handle = h->handle;
 	list_add_tail(&h->list, &d->holds);
 	spin_unlock(&d->lock);
 	return 0;

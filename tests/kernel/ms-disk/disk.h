@@ -61,7 +61,7 @@ struct ms_disk {
 	struct gendisk *gd;
 	struct work_struct work; /* serves @queue, in order */
 
-	struct mutex medium_lock;
+	struct mutex medium_lock; /* what follows, up to the next lock */
 	struct ms_medium medium;
 	struct list_head rules;
 	bool off;		/* the power is */

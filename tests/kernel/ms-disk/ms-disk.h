@@ -101,7 +101,8 @@ enum ms_disk_bio_op {
 
 /*
  * One bio, of which no system call is sure to make exactly this: with PREFLUSH and data, with FUA
- * and no flush behind it, beyond the end of the device. Any block device; returns when it has ended.
+ * and no flush behind it, beyond the end of the device. Any block device; returns when it has
+ * ended.
  */
 struct ms_disk_bio {
 	__u32 major, minor;

@@ -12,7 +12,7 @@
  *   bdev.c     block devices by name
  *   disk.c     disks: the test module ms-disk
  *   bio.c      I/O: O_DIRECT, fsync(), and bios that no system call makes, by ms-disk
- *   dm.c       devices: the ioctls of dmsetup
+ *   dm*.c      devices: the ioctls of dmsetup, or dmsetup itself
  *   log.c      the kernel's log
  *
  * Threads are real, but one at a time runs in this program: whoever does not wait in the kernel holds
@@ -66,6 +66,8 @@ void log_replay(int log, void (*line)(void *context, int level, const char *line
 
 /* ---- without the lock, at the beginning, at the end and when the power goes ---- */
 
+/* Closes what dmctl_open() has opened. */
+void dm_close_all(void);
 /* Takes all devices of the kernel away, whatever state they are in. False: some stay. */
 bool dm_remove_all(void);
 /* The module of the disks, fresh. 0 or -errno. */
