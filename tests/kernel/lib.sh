@@ -95,13 +95,13 @@ tree() {
 	}) | sha256sum | cut -d' ' -f1
 }
 
-# wait_for TEXT COMMAND...: until the command succeeds; it looks again every 50 ms and gives up after a minute.
+# wait_for TEXT COMMAND...: until the command succeeds; it looks again every 0.2 s and gives up after two minutes.
 wait_for() {
 	local text=$1 i
 	shift
-	for ((i = 0; i < 1200; i++)); do
+	for ((i = 0; i < 600; i++)); do
 		! "$@" || return 0
-		sleep 0.05
+		sleep 0.2
 	done
 	fail "gave up waiting: $text"
 }
