@@ -124,6 +124,11 @@ static int get_devices(struct dm_multisnap *s, struct dm_arg_set *as, char **err
 		*error = "Cannot open the store device";
 		return r;
 	}
+	/* The block layer would let dm's writes through, with a line in the log. */
+	if (bdev_read_only(s->store_dev->bdev)) {
+		*error = "The store device is read-only";
+		return -EACCES;
+	}
 	if (s->origin->bdev->bd_dev == s->store_dev->bdev->bd_dev) {
 		*error = "The origin and the store are the same device";
 		return -EINVAL;

@@ -99,6 +99,7 @@ struct block_device {
 	unsigned int bd_max_discard_sectors;	  /* 0: discards are refused */
 	unsigned int bd_max_write_zeroes_sectors; /* 0: refused */
 	bool bd_write_cache;	  /* flushes mean something */
+	bool bd_read_only;	  /* a write is a finding: the kernel only complains */
 	int bd_openers;
 	struct disk *bd_simdisk;	/* a simulated disk, or */
 	struct mapped_device *bd_md;	/* a dm device */
@@ -129,6 +130,11 @@ static inline sector_t bdev_nr_sectors(struct block_device *bdev)
 static inline unsigned int bdev_logical_block_size(struct block_device *bdev)
 {
 	return bdev->bd_block_size;
+}
+
+static inline int bdev_read_only(struct block_device *bdev)
+{
+	return bdev->bd_read_only;
 }
 
 static inline unsigned int bdev_max_discard_sectors(struct block_device *bdev)

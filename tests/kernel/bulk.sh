@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Discards and write-zeroes of a whole device: in one piece without a snapshot, copied first and in bounded room with one, also
-# while other I/O runs and the device is suspended in the middle. Then devices of unequal blocks, and one
-# multisnapshot upon another: their locks are of one class, which lockdep must not mind.
+# while other I/O runs and the device is suspended in the middle. Then devices of unequal blocks, a store that is
+# read-only, and one multisnapshot upon another: their locks are of one class, which lockdep must not mind.
 . "$TOP/tests/kernel/lib.sh"
 
 disk origin 64
@@ -58,6 +58,11 @@ snap_create snap "$large" "$id"
 cmp -n $((16 << 20)) /dev/mapper/snap /dev/zero || fail "the snapshot is not as created"
 dmsetup remove snap
 dmsetup remove ms
+
+# ---- a store that must not be written ----
+blockdev --setro "$odd"
+must_fail "" ms_create ms "$large" "$odd" 64
+blockdev --setrw "$odd"
 
 # ---- one upon another ----
 disk store2 48

@@ -415,8 +415,17 @@ static void never_completed(void *arg)
 	submit_bio(sim_bio_alloc(disk_bdev("m"), REQ_OP_DISCARD, 0, 8, NULL));
 }
 
+static void write_to_read_only(void *arg)
+{
+	lin_begin(1000, 512);
+	disk_bdev("d")->bd_read_only = true;
+	op_wait("d", REQ_OP_WRITE | REQ_PREFLUSH, 0, 0); /* flushes are none */
+	put_tags("d", 0, 8, 8, 1);
+}
+
 static void misuse_is_found(void **unused)
 {
+	expect_finding(write_to_read_only, "write to d, which is read-only");
 	expect_finding(after_free, "bio_endio() of a bio that was freed");
 	expect_finding(while_below, "bio_endio() of a bio that the device below has not completed");
 	expect_finding(submitted_twice, "submission of a bio that the device below");

@@ -139,12 +139,35 @@ static void h09_removal_in_every_order(void **state)
 		in_world(remove_in_order, (void *)orders[i]);
 }
 
+/* A store that must not be written is refused, before anything is. An origin only need not be written. */
+static void read_only(void *arg)
+{
+	const char *error = NULL;
+
+	disk_bdev("store")->bd_read_only = true;
+	CHECK_EQUAL(world_device_create("ms", MS_TABLE, &error), -EACCES);
+	CHECK(error && strstr(error, "read-only"));
+	disk_bdev("store")->bd_read_only = false;
+	make_ms();
+	make_snapshot();
+	disk_bdev("origin")->bd_read_only = true;
+	make_snap_device("s0", "0");
+	CHECK_EQUAL(write_tags("s0", 0, 1, 1), 0);
+	CHECK(holds_write("ms", 0, CHUNK, 0));
+}
+
+static void a_read_only_store_is_refused(void **state)
+{
+	in_world(read_only, NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(h14_each_allocation_of_the_origin_constructor_fails),
 		cmocka_unit_test(h14_each_allocation_of_the_snapshot_constructor_fails),
 		cmocka_unit_test(h16_h38_status_buffers_of_every_size),
+		cmocka_unit_test(a_read_only_store_is_refused),
 		cmocka_unit_test(h09_removal_in_every_order),
 	};
 

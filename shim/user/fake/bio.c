@@ -224,6 +224,8 @@ static blk_status_t check_submitted(struct bio *bio)
 	    ((bio->bi_iter.bi_sector << SECTOR_SHIFT) | bio->bi_iter.bi_size) &
 		    (bdev->bd_block_size - 1))
 		return BLK_STS_IOERR;
+	if (unlikely(bdev->bd_read_only && op_is_write(bio_op(bio)) && sectors))
+		sim_fail("write to %s, which is read-only", bdev->bd_name);
 	switch (bio_op(bio)) {
 	case REQ_OP_READ:
 	case REQ_OP_WRITE:
