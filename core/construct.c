@@ -147,7 +147,6 @@ static int get_devices(struct dm_multisnap *s, struct dm_arg_set *as, char **err
 static int set_geometry(struct dm_multisnap *s, char **error)
 {
 	u64 bytes = sectors_to_bytes(s->args.chunk_sectors);
-	int r;
 
 	if (bytes < bdev_logical_block_size(s->origin->bdev) ||
 	    bytes < bdev_logical_block_size(s->store_dev->bdev)) {
@@ -161,10 +160,7 @@ static int set_geometry(struct dm_multisnap *s, char **error)
 		return -EINVAL;
 	}
 	s->geometry.shift = ilog2(s->args.chunk_sectors);
-	r = dm_set_target_max_io_len(s->ti, s->args.chunk_sectors);
-	if (r)
-		*error = "Chunk size not accepted by device-mapper";
-	return r;
+	return 0;
 }
 
 static int parse_sync_ids(struct dm_multisnap *s, struct dm_arg_set *as, char **error)

@@ -31,6 +31,9 @@
  */
 #define MULTISNAP_COPIED_REGIONS 8192
 
+/* Copied chunks that one bio may cover: looked up one by one with interrupts off. */
+#define MULTISNAP_PASS_MAX 256
+
 /* Bios handled in one pass of the worker: long enough to form groups, short enough for messages. */
 #define MULTISNAP_BATCH 256
 

@@ -124,10 +124,28 @@ static void origin_postsuspend(struct dm_target *ti)
 	multisnap_commit_all(s);
 }
 
+/* Sectors of the first chunks that are remembered as fully copied, and that nothing reads. */
+static unsigned int copied_sectors(struct dm_multisnap *s, chunk_t chunk, unsigned int sectors,
+				   unsigned int in_chunk)
+{
+	unsigned int pass = 0;
+
+	lockdep_assert_held(&s->io_lock);
+	for (unsigned int i = 0; i < MULTISNAP_PASS_MAX && pass < sectors; i++, chunk++) {
+		if (!__multisnap_is_copied(s, chunk) ||
+		    __multisnap_is_tracked(s, chunk, BLOCK_ORIGIN))
+			break;
+		if (i)
+			in_chunk = min_t(sector_t, sectors - pass, chunk_sectors(s->geometry));
+		pass += in_chunk;
+	}
+	return pass;
+}
+
 /*
  * How many sectors of a write may go at once, being certain that no snapshot shares them and
- * nothing reads them for one? All, where no snapshot exists; or those of its first chunk, where
- * that is remembered as fully copied.
+ * nothing reads them for one? All, where no snapshot exists; or those of its first chunks, where
+ * they are remembered as fully copied.
  */
 static unsigned int sectors_to_pass(struct dm_multisnap *s, sector_t sector, unsigned int sectors,
 				    unsigned int in_chunk)
@@ -143,9 +161,8 @@ static unsigned int sectors_to_pass(struct dm_multisnap *s, sector_t sector, uns
 		pass = 0; /* the worker knows the policy */
 	else if (s->unshared && !s->nr_copying && !s->nr_tracked)
 		pass = sectors;
-	else if (__multisnap_is_copied(s, chunk) &&
-		 !__multisnap_is_tracked(s, chunk, BLOCK_ORIGIN))
-		pass = in_chunk;
+	else
+		pass = copied_sectors(s, chunk, sectors, in_chunk);
 	spin_unlock_irqrestore(&s->io_lock, flags);
 	return pass;
 }
@@ -205,7 +222,7 @@ static int origin_map(struct dm_target *ti, struct bio *bio)
 	if (bio_end_sector(bio) > s->origin_sectors || bio_op(bio) == REQ_OP_SECURE_ERASE)
 		return DM_MAPIO_KILL;
 
-	/* dm splits reads and writes at the chunk border, but not the others (H37). */
+	/* What cannot go at once goes chunk by chunk, whatever it is (H37): dm sends the rest again. */
 	in_chunk = min_t(sector_t, sectors,
 			 chunk_sectors(s->geometry) - chunk_offset(s->geometry, sector));
 	pass = sectors_to_pass(s, sector, sectors, in_chunk);
