@@ -287,7 +287,7 @@ store_dies_under_load() {
 	local fio
 	start
 	fio --name=load --filename=/dev/mapper/ms --ioengine=libaio --iodepth=16 --direct=1 --rw=randwrite --bs=4k \
-		--size=${mib}M --io_size=64M --verify=crc32c --verify_backlog=128 --output=/tmp/fio &
+		--size=${mib}M --io_size=12M --verify=crc32c --verify_backlog=128 --output=/tmp/fio 2>/tmp/fio-said &
 	fio=$!
 	wait_for "copies" some_copies
 	swap store_layer "0 $size error"
