@@ -222,7 +222,7 @@ static int origin_map(struct dm_target *ti, struct bio *bio)
 	if (bio_end_sector(bio) > s->origin_sectors || bio_op(bio) == REQ_OP_SECURE_ERASE)
 		return DM_MAPIO_KILL;
 
-	/* What cannot go at once goes chunk by chunk, whatever it is (H37): dm sends the rest again. */
+	/* What cannot go at once goes chunk by chunk (H37): dm sends the rest again. */
 	in_chunk = min_t(sector_t, sectors,
 			 chunk_sectors(s->geometry) - chunk_offset(s->geometry, sector));
 	pass = sectors_to_pass(s, sector, sectors, in_chunk);
