@@ -36,7 +36,7 @@ origin_load() { # DEPTH
 }
 
 come_and_go() { # ROUNDS at least, then as long as the load runs
-	local n=0 id
+	local n=0 busy=0 id
 	while [ $n -lt "$1" ] || [ -d "/proc/$load" ]; do
 		id=$(ms_snap ms remember)
 		snap_create snap "$origin" "$id"
@@ -51,8 +51,10 @@ come_and_go() { # ROUNDS at least, then as long as the load runs
 		dmsetup remove snap
 		dmsetup message ms 0 delete "$id"
 		n=$((n + 1))
+		[ ! -d "/proc/$load" ] || busy=$((busy + 1))
 	done
-	echo "chunk of $chunk sectors, depth $depth: $n snapshots came and went"
+	[ $busy -gt 0 ] || fail "the load ended before the first snapshot was gone: make it longer"
+	echo "chunk of $chunk sectors, depth $depth: $n snapshots came and went, $busy of them under load"
 }
 
 for round in 8:1 8:16 16:64 128:32; do
