@@ -178,11 +178,12 @@ def fio(job, device, output):
     # its own fio would not be interrupted either. Else the one processor goes to and fro between fio and the target
     # after each write, or after each batch, by turns, and group sizes are an accident.
     batch = max(1, job["depth"] // 2)
+    sync = ["--fdatasync=1"] if job["sync"] else []
     sh("chrt", "-f", "1", "fio", "--name=b", f"--filename={device}", f"--rw={job['rw']}", f"--bs={job['bs']}",
        f"--iodepth={job['depth']}", f"--iodepth_batch={batch}", f"--iodepth_batch_complete_min={batch}",
        f"--iodepth_batch_complete_max={job['depth']}", f"--number_ios={job['ios']}", "--ioengine=libaio",
        "--direct=1", "--thread", "--randseed=1", "--gtod_reduce=1", "--disk_util=0", "--output-format=json",
-       f"--output={output}")
+       f"--output={output}", *sync)
     with open(output, encoding="utf-8") as f:
         result = json.load(f)["jobs"][0]
     write = result["write"]

@@ -24,9 +24,9 @@ BLOCK = 4 * KIB
 CHUNKS = {0: (4, 64), 1: (4, 8, 64, 256), 8: (4, 64), 64: (4, 64)}
 THIN_CHUNK = 64 * KIB
 QUICK = {(0, 64), (1, 4), (1, 64), (64, 4)}
-# Queue depths. "many": eight times as many writes, where the tables that a target keeps grow; with one snapshot and
-# small chunks only.
-JOBS = {"rand-qd1": 1, "rand-qd32": 32, "rand-many": 32, "seq-1M": 1}
+# Queue depths. With one snapshot only: "sync", each write followed by fdatasync(); "many" (with small chunks), eight
+# times as many writes, where the tables that a target keeps grow.
+JOBS = {"rand-qd1": 1, "rand-sync": 1, "rand-qd32": 32, "rand-many": 32, "seq-1M": 1}
 MANY = 8
 
 
@@ -41,9 +41,9 @@ def job(name, snapshots, chunk):
     depth = JOBS[name]
     if name == "seq-1M":
         size = min(256 * MIB if snapshots else 512 * MIB, COPIES // max(snapshots, 1))
-        return {"name": name, "rw": "write", "bs": MIB, "depth": depth, "ios": size // MIB}
+        return {"name": name, "rw": "write", "bs": MIB, "depth": depth, "ios": size // MIB, "sync": False}
     writes = random_writes(snapshots, chunk, depth) * (MANY if name == "rand-many" else 1)
-    return {"name": name, "rw": "randwrite", "bs": BLOCK, "depth": depth, "ios": writes}
+    return {"name": name, "rw": "randwrite", "bs": BLOCK, "depth": depth, "ios": writes, "sync": name == "rand-sync"}
 
 
 def targets(snapshots, chunk):
@@ -59,8 +59,10 @@ def name_of(snapshots, chunk, job_name):
 
 
 def wanted(name, snapshots, kib, quick):
-    if quick and name in ("rand-qd1", "rand-many"):
+    if quick and name not in ("rand-qd32", "seq-1M"):
         return False
+    if name == "rand-sync":
+        return snapshots == 1 and kib in CHUNKS[8]
     return name != "rand-many" or (snapshots, kib) == (1, 4)
 
 
