@@ -8,18 +8,19 @@
 
 mib=8
 disk origin_disk $mib
-disk store_disk $mib
+disk store_disk $((mib * 2)) # room for a copy of all of the origin: only errors stop it
 layer origin_layer "$origin_disk"
 layer store_layer "$store_disk"
 origin=/dev/mapper/origin_layer
 store=/dev/mapper/store_layer
 size=$(sectors "$origin")
 good_origin="0 $size linear $origin_disk 0"
-good_store="0 $size linear $store_disk 0"
-# The store's data area, roughly: its second half. Below are superblock, log, maps and tree.
-data=$((size / 2))
+store_size=$(sectors "$store")
+good_store="0 $store_size linear $store_disk 0"
+# Most of the store's data area. Below are superblock, log, maps, tree and the first data.
+data=$((store_size / 4))
 bad_data="0 $data linear $store_disk 0
-$data $((size - data)) error"
+$data $((store_size - data)) error"
 policy=
 
 start() { # a new store, the origin with random data, one snapshot and its device
@@ -140,7 +141,7 @@ store_data_fails() {
 store_dies() {
 	start
 	put 0 4 || fail "$what: a first write: $(cat /tmp/dd-said)"
-	swap store_layer "0 $size error"
+	swap store_layer "0 $store_size error"
 	write_until_noticed
 	judge_error
 	judge_reload unmarked
@@ -150,7 +151,7 @@ store_dies() {
 store_write_fails() {
 	start
 	put 0 4 || fail "$what: a first write: $(cat /tmp/dd-said)"
-	swap store_layer "0 $size flakey $store_disk 0 0 1000 1 error_writes"
+	swap store_layer "0 $store_size flakey $store_disk 0 0 1000 1 error_writes"
 	write_until_noticed
 	judge_error
 	judge_reload unmarked
@@ -176,7 +177,7 @@ load_meets_bad_sector() {
 		start
 		put 0 16 || fail "$what: a first write: $(cat /tmp/dd-said)"
 		stop
-		dmsetup create dusty --table "0 $size dust $store_disk 0 512"
+		dmsetup create dusty --table "0 $store_size dust $store_disk 0 512"
 		dmsetup message dusty 0 addbadblock $first
 		dmsetup message dusty 0 enable
 		must_fail "" ms_create ms "$origin" /dev/mapper/dusty 8 $policy
@@ -290,7 +291,7 @@ store_dies_under_load() {
 		--size=${mib}M --io_size=12M --verify=crc32c --verify_backlog=128 --output=/tmp/fio 2>/tmp/fio-said &
 	fio=$!
 	wait_for "copies" some_copies
-	swap store_layer "0 $size error"
+	swap store_layer "0 $store_size error"
 	wait_for "the error" has_error
 	error_is -5
 	swap store_layer "$good_store"

@@ -26,18 +26,24 @@ verify_job() { # LOG FIO-OPTION...
 		{ cat "$log"; return 1; }
 }
 
-# Jobs on parts of the origin of their own, so that each can verify; blocks of 512 bytes to 32 KiB.
+# Jobs on parts of the origin of their own, so that each can verify; blocks of 512 bytes to 32 KiB. Again and again,
+# until told to stop.
 origin_load() { # DEPTH
-	verify_job "/tmp/fio-origin-$1" --filename=/dev/mapper/ms --ioengine=libaio --iodepth="$1" --numjobs=3 \
-		--size=$((mib / 4))M --offset_increment=$((mib / 4))M --io_size=3M --rw=randwrite --bsrange=512-32k \
-		--randseed="$1"
-	verify_job "/tmp/fio-uring-$1" --filename=/dev/mapper/ms --ioengine=io_uring --iodepth="$1" \
-		--offset=$((mib * 3 / 4))M --size=$((mib / 4))M --io_size=2M --rw=randrw --bs=4k --randseed="$1"
+	local n=0
+	while [ ! -e /tmp/stop ]; do
+		n=$((n + 1))
+		verify_job "/tmp/fio-origin-$1" --filename=/dev/mapper/ms --ioengine=libaio --iodepth="$1" --numjobs=3 \
+			--size=$((mib / 4))M --offset_increment=$((mib / 4))M --io_size=2M --rw=randwrite --bsrange=512-32k \
+			--randseed="$n$1"
+		verify_job "/tmp/fio-uring-$1" --filename=/dev/mapper/ms --ioengine=io_uring --iodepth="$1" \
+			--offset=$((mib * 3 / 4))M --size=$((mib / 4))M --io_size=1M --rw=randrw --bs=4k --randseed="$n$1"
+	done
+	echo $n >/tmp/loads
 }
 
-come_and_go() { # ROUNDS at least, then as long as the load runs
-	local n=0 busy=0 id
-	while [ $n -lt "$1" ] || [ -d "/proc/$load" ]; do
+come_and_go() { # ROUNDS
+	local n id
+	for ((n = 0; n < $1; n++)); do
 		id=$(ms_snap ms remember)
 		snap_create snap "$origin" "$id"
 		[ "$(sum_half /dev/mapper/snap 1)" = "$(cat /tmp/sum.1)" ] || fail "snapshot $id is not as created"
@@ -50,11 +56,8 @@ come_and_go() { # ROUNDS at least, then as long as the load runs
 		[ "$(sum_half /dev/mapper/snap 1)" = "$(cat /tmp/sum.1)" ] || fail "snapshot $id has changed"
 		dmsetup remove snap
 		dmsetup message ms 0 delete "$id"
-		n=$((n + 1))
-		[ ! -d "/proc/$load" ] || busy=$((busy + 1))
+		[ -d "/proc/$load" ] || fail "the load has ended"
 	done
-	[ $busy -gt 0 ] || fail "the load ended before the first snapshot was gone: make it longer"
-	echo "chunk of $chunk sectors, depth $depth: $n snapshots came and went, $busy of them under load"
 }
 
 for round in 8:1 8:16 16:64 128:32; do
@@ -64,13 +67,16 @@ for round in 8:1 8:16 16:64 128:32; do
 	# One that stays, to the end.
 	kept=$(ms_snap ms remember)
 	first=$(cat /tmp/sum.0 /tmp/sum.1)
+	rm -f /tmp/stop
 	origin_load "$depth" &
 	load=$!
-	come_and_go 4
+	come_and_go 3
+	touch /tmp/stop
 	wait $load || fail "fio found wrong data on the origin, or an error"
 	snap_create snap "$origin" "$kept"
 	[ "$(sum_half /dev/mapper/snap 0; sum_half /dev/mapper/snap 1)" = "$first" ] || fail "snapshot $kept has changed"
 	dmsetup remove snap
 	[ "$(ms_status ms 2)" = 0 ] || fail "error in the status: $(dmsetup status ms)"
 	dmsetup remove ms
+	echo "chunk of $chunk sectors, depth $depth: 3 snapshots came and went, $(cat /tmp/loads) rounds of load"
 done
