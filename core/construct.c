@@ -32,11 +32,7 @@ static struct dm_multisnap *alloc_multisnap(struct dm_target *ti)
 	bio_list_init(&s->giveup_wait);
 	bio_list_init(&s->held);
 	bio_list_init(&s->queue);
-	INIT_LIST_HEAD(&s->actions.ios);
-	INIT_LIST_HEAD(&s->actions.copies);
-	INIT_LIST_HEAD(&s->actions.zeroes);
-	bio_list_init(&s->actions.submit);
-	bio_list_init(&s->actions.end);
+	multisnap_init_actions(&s->actions);
 	INIT_LIST_HEAD(&s->background);
 	INIT_LIST_HEAD(&s->deleting);
 	INIT_LIST_HEAD(&s->snaps);

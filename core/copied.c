@@ -59,10 +59,12 @@ void multisnap_forget_all_copied(struct dm_multisnap *s)
 	spin_unlock_irqrestore(&s->io_lock, flags);
 }
 
-bool __multisnap_is_copied(struct dm_multisnap *s, chunk_t chunk)
+/* Remembered as copied, and nothing reads it from the origin: a write may go. */
+bool __multisnap_is_writable(struct dm_multisnap *s, chunk_t chunk)
 {
 	struct copied_region *region = region_of(s, chunk);
 
 	lockdep_assert_held(&s->io_lock);
-	return region->tag == tag_of(chunk) && region->chunks & BIT_ULL(chunk % REGION_CHUNKS);
+	return region->tag == tag_of(chunk) && region->chunks & BIT_ULL(chunk % REGION_CHUNKS) &&
+	       !__multisnap_is_tracked(s, chunk, BLOCK_ORIGIN);
 }

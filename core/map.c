@@ -72,7 +72,7 @@ static bool known_copied(struct dm_multisnap *s, chunk_t chunk)
 	bool known;
 
 	spin_lock_irqsave(&s->io_lock, flags);
-	known = __multisnap_is_copied(s, chunk) && !__multisnap_is_tracked(s, chunk, BLOCK_ORIGIN);
+	known = __multisnap_is_writable(s, chunk);
 	spin_unlock_irqrestore(&s->io_lock, flags);
 	return known;
 }

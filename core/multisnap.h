@@ -242,6 +242,7 @@ void multisnap_unlock(struct dm_multisnap *s) __releases(&s->lock);
 
 /* worker.c */
 void multisnap_kick(struct dm_multisnap *s); /* any context */
+void multisnap_init_actions(struct actions *actions);
 void multisnap_work(struct work_struct *work);
 void multisnap_queue_bio(struct dm_multisnap *s, struct bio *bio);
 void multisnap_requeue(struct dm_multisnap *s, struct bio_list *bios); /* to the front */
@@ -313,7 +314,7 @@ bool __multisnap_is_tracked(struct dm_multisnap *s, chunk_t chunk, block_t place
 void multisnap_remember_copied(struct dm_multisnap *s, chunk_t chunk);
 void multisnap_forget_copied(struct dm_multisnap *s, chunk_t chunk);
 void multisnap_forget_all_copied(struct dm_multisnap *s);
-bool __multisnap_is_copied(struct dm_multisnap *s, chunk_t chunk);
+bool __multisnap_is_writable(struct dm_multisnap *s, chunk_t chunk);
 
 /* store_io.c */
 void multisnap_issue_io(struct dm_multisnap_io *io); /* no lock */

@@ -132,8 +132,7 @@ static unsigned int copied_sectors(struct dm_multisnap *s, chunk_t chunk, unsign
 
 	lockdep_assert_held(&s->io_lock);
 	for (unsigned int i = 0; i < MULTISNAP_PASS_MAX && pass < sectors; i++, chunk++) {
-		if (!__multisnap_is_copied(s, chunk) ||
-		    __multisnap_is_tracked(s, chunk, BLOCK_ORIGIN))
+		if (!__multisnap_is_writable(s, chunk))
 			break;
 		if (i)
 			in_chunk = min_t(sector_t, sectors - pass, chunk_sectors(s->geometry));

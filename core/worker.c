@@ -90,7 +90,7 @@ void multisnap_submit_bio(struct dm_multisnap *s, struct bio *bio, struct dm_dev
 	bio_list_add(&s->actions.submit, bio);
 }
 
-static void init_actions(struct actions *actions)
+void multisnap_init_actions(struct actions *actions)
 {
 	INIT_LIST_HEAD(&actions->ios);
 	INIT_LIST_HEAD(&actions->copies);
@@ -102,16 +102,14 @@ static void init_actions(struct actions *actions)
 
 static void take_actions(struct dm_multisnap *s, struct actions *actions)
 {
-	init_actions(actions);
-	list_splice_init(&s->actions.ios, &actions->ios);
-	list_splice_init(&s->actions.copies, &actions->copies);
-	list_splice_init(&s->actions.zeroes, &actions->zeroes);
+	multisnap_init_actions(actions);
+	list_splice(&s->actions.ios, &actions->ios);
+	list_splice(&s->actions.copies, &actions->copies);
+	list_splice(&s->actions.zeroes, &actions->zeroes);
 	bio_list_merge(&actions->submit, &s->actions.submit);
 	bio_list_merge(&actions->end, &s->actions.end);
-	bio_list_init(&s->actions.submit);
-	bio_list_init(&s->actions.end);
 	actions->table_event = s->actions.table_event;
-	s->actions.table_event = false;
+	multisnap_init_actions(&s->actions);
 }
 
 /* A read past the origin's end: zeroes, and what is before the end from the origin. */
