@@ -25,6 +25,7 @@ libcmocka-dev libboost-context-dev"
 TEST_PACKAGES="$BUILD_PACKAGES clang libclang-rt-14-dev sparse python3 python3-docutils blktrace xz-utils git"
 
 # step NAME COMMAND...: run it silently; on failure show its end, remember. 77 says that it cannot be done here.
+# $tells: a pattern of the lines to be shown all the same, counts that somebody wants to see.
 failed=()
 skipped=()
 step() {
@@ -36,6 +37,7 @@ step() {
 	"$@" >"$log" 2>&1 || r=$?
 	if [ $r = 0 ]; then
 		printf 'ok    %4d s  %s\n' $((SECONDS - start)) "$name"
+		if [ -n "${tells:-}" ]; then grep -E "$tells" "$log" | sed 's/^[ |]*/           | /' || :; fi
 	elif [ $r = 77 ]; then
 		printf 'SKIP  %4d s  %s: %s\n' $((SECONDS - start)) "$name" "$(tail -n 1 "$log")"
 		skipped+=("$name")
