@@ -108,37 +108,11 @@ static error_t run_option(int key, char *arg, struct argp_state *state)
 	}
 }
 
-static char *read_text(const char *path)
-{
-	FILE *f = strcmp(path, "-") ? fopen(path, "r") : stdin;
-	size_t size = 0, max = 4096;
-	char *text = NULL;
-
-	if (!f)
-		return NULL;
-	do {
-		max *= 2;
-		text = realloc(text, max);
-		if (!text)
-			abort();
-		size += fread(text + size, 1, max - 1 - size, f);
-	} while (size == max - 1);
-	text[size] = '\0';
-	if (ferror(f) || strlen(text) != size) {
-		errno = ferror(f) ? errno : EINVAL; /* a byte of zero: not text */
-		free(text);
-		text = NULL;
-	}
-	if (f != stdin)
-		fclose(f);
-	return text;
-}
-
 static int run_file(const struct run_arguments *a, const char *path)
 {
 	struct script_command *script;
 	char error[SCRIPT_ERROR_MAX];
-	char *text = read_text(path);
+	char *text = sim_read_text(path);
 	int status = SIM_EXIT_OK;
 
 	if (!text) {

@@ -22,6 +22,7 @@ static const struct command {
 	{ "run", cmd_run, "run a script of administrator's commands and I/O; print its transcript" },
 	{ "replay", cmd_replay, "replay block traces with rolling snapshots, every read verified" },
 	{ "torture", cmd_torture, "random operations and faults from several threads, all verified" },
+	{ "crash", cmd_crash, "cut the power at every moment of a workload; judge every state that it can leave" },
 	{ "check", cmd_check, "check a store image offline" },
 	{ "bench", cmd_bench, "count what the core and the store cost" },
 	{ "trace", cmd_trace, "show what a block trace contains" },

@@ -8,6 +8,7 @@
 #define _GNU_SOURCE /* strerrorname_np() */
 #endif
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -200,4 +201,30 @@ void progress_clear(void)
 	fputs("\r\033[K", stderr);
 	fflush(stderr);
 	progress_on_screen = false;
+}
+
+char *sim_read_text(const char *path)
+{
+	FILE *f = strcmp(path, "-") ? fopen(path, "r") : stdin;
+	size_t size = 0, max = 4096;
+	char *text = NULL;
+
+	if (!f)
+		return NULL;
+	do {
+		max *= 2;
+		text = realloc(text, max);
+		if (!text)
+			abort();
+		size += fread(text + size, 1, max - 1 - size, f);
+	} while (size == max - 1);
+	text[size] = '\0';
+	if (ferror(f) || strlen(text) != size) {
+		errno = ferror(f) ? errno : EINVAL; /* a byte of zero: not text */
+		free(text);
+		text = NULL;
+	}
+	if (f != stdin)
+		fclose(f);
+	return text;
 }

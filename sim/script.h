@@ -108,13 +108,41 @@ const struct script_verb *script_verb_at(unsigned int i); /* NULL at the end */
 
 /* ---- execution ---- */
 
+/*
+ * Whoever wants to know what a script does, and when: each piece of I/O, each step of dmsetup. A begin returns what
+ * its end is given. In the thread that does it.
+ */
+struct script_hooks {
+	u64 (*io_begin)(void *context, const struct script_command *c, sector_t sector, u32 sectors,
+			const tag_t *tags);
+	void (*io_end)(void *context, u64 begun, int error);
+	u64 (*ctl_begin)(void *context, const struct script_command *c);
+	void (*ctl_end)(void *context, u64 begun, int error);
+	void (*crashed)(void *context); /* script_play() came to `crash` */
+};
+
 struct script_options {
 	struct world_options world;
 	const char *file;
+	const struct script_hooks *hooks; /* or NULL */
+	void *hooks_context;
+	bool keep_going;	/* a command that fails is no reason to stop */
 };
 
 /* Runs @script with its transcript on stdout. An exit code. */
 int script_run(const struct script_options *options, const struct script_command *script);
+/*
+ * Plays it, up to a command `crash`, in a world that the caller has started; @out NULL: no transcript. NULL, or what
+ * was not as it should be (of static storage). Devices are left as they are.
+ */
+const char *script_play(const struct script_options *options, const struct script_command *script,
+			FILE *out);
+
+/* For the verbs: the hooks, or nothing. */
+u64 script_io_begin(const struct script_command *c, sector_t sector, u32 sectors, const tag_t *tags);
+void script_io_end(u64 begun, int error);
+u64 script_ctl_begin(const struct script_command *c);
+void script_ctl_end(u64 begun, int error);
 
 /* A line of the result of the command that runs, without newline. */
 void script_print(struct script_thread *t, const char *fmt, ...)

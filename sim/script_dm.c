@@ -53,6 +53,7 @@ void script_dmsetup(struct script_thread *t, const struct script_command *c)
 {
 	const char *name = c->args.name, *sub = c->args.sub, *error = NULL;
 	char detail[256];
+	u64 begun;
 	int r;
 
 	if (!strcmp(sub, "status")) {
@@ -67,6 +68,7 @@ void script_dmsetup(struct script_thread *t, const struct script_command *c)
 		print_info(t, c);
 		return;
 	}
+	begun = script_ctl_begin(c);
 	if (!strcmp(sub, "create"))
 		r = c->args.text ? world_device_create(name, c->args.text, &error) :
 				   world_device_create_empty(name);
@@ -82,6 +84,7 @@ void script_dmsetup(struct script_thread *t, const struct script_command *c)
 		r = dmctl_message(name, c->args.text);
 	else
 		r = world_device_load(name, c->args.text, &error);
+	script_ctl_end(begun, r);
 	snprintf(detail, sizeof(detail), "(%s)", error ? error : "");
 	script_result(t, c, r, error ? detail : NULL);
 }

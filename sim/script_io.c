@@ -71,14 +71,17 @@ static void check_expect(struct script_thread *t, const struct script_command *c
 static int issue(const struct script_command *c, struct block_device *bdev, tag_t *tags, u32 *done)
 {
 	u32 total = c->args.sectors, piece = c->args.bs ? c->args.bs : total, n;
+	sector_t sector = c->args.sector;
 	struct bio *bio;
+	u64 begun;
 	int r = 0;
 
 	for (*done = 0; *done < total; *done += n) {
 		n = piece < total - *done ? piece : total - *done;
-		bio = sim_bio_alloc(bdev, c->args.opf, c->args.sector + *done, n,
-				    tags ? tags + *done : NULL);
+		begun = script_io_begin(c, sector + *done, n, tags ? tags + *done : NULL);
+		bio = sim_bio_alloc(bdev, c->args.opf, sector + *done, n, tags ? tags + *done : NULL);
 		r = sim_bio_wait(bio);
+		script_io_end(begun, r);
 		if (r)
 			break;
 	}
@@ -99,7 +102,10 @@ void script_io(struct script_thread *t, const struct script_command *c)
 		return;
 	}
 	if (!c->args.sectors) {
+		u64 begun = script_io_begin(c, 0, 0, NULL);
+
 		r = sim_bio_wait(sim_bio_alloc(bdev, c->args.opf, 0, 0, NULL));
+		script_io_end(begun, r);
 		script_result(t, c, r, NULL);
 		return;
 	}

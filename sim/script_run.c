@@ -41,12 +41,42 @@ static struct {
 	const struct script_options *options;
 	const struct script_command *script;
 	struct script_job *jobs;
+	FILE *out;
 	bool failed;
 	char failure[512];
+	const struct script_command *stop; /* the command that is not run, nor those after it; or NULL */
 	const struct script_command *running; /* the last one begun, for messages */
 } run;
 
 static void run_list(struct script_thread *t, const struct script_command *first);
+
+/* ---- hooks ---- */
+
+u64 script_io_begin(const struct script_command *c, sector_t sector, u32 sectors, const tag_t *tags)
+{
+	const struct script_options *o = run.options;
+
+	return o->hooks ? o->hooks->io_begin(o->hooks_context, c, sector, sectors, tags) : 0;
+}
+
+void script_io_end(u64 begun, int error)
+{
+	if (run.options->hooks)
+		run.options->hooks->io_end(run.options->hooks_context, begun, error);
+}
+
+u64 script_ctl_begin(const struct script_command *c)
+{
+	const struct script_options *o = run.options;
+
+	return o->hooks ? o->hooks->ctl_begin(o->hooks_context, c) : 0;
+}
+
+void script_ctl_end(u64 begun, int error)
+{
+	if (run.options->hooks)
+		run.options->hooks->ctl_end(run.options->hooks_context, begun, error);
+}
 
 /* ---- transcript ---- */
 
@@ -85,7 +115,7 @@ void script_result(struct script_thread *t, const struct script_command *c, int 
 	if (r)
 		script_print(t, "error: %s%s%s", errno_name(r), detail ? " " : "",
 			     detail ? detail : "");
-	if (-r == c->expect_error)
+	if (-r == c->expect_error || run.options->keep_going)
 		return;
 	if (!c->expect_error)
 		script_failed(t, c, "failed with %s%s%s: %s", errno_name(r), detail ? " " : "",
@@ -225,23 +255,47 @@ void script_pending(struct script_thread *t, const struct script_command *c)
 
 static void run_list(struct script_thread *t, const struct script_command *first)
 {
-	for (const struct script_command *c = first; c && !run.failed; c = c->next) {
+	for (const struct script_command *c = first; c && c != run.stop && !run.failed; c = c->next) {
 		run.running = c;
 		echo(t, c->text);
 		c->verb->run(t, c);
 	}
 }
 
+/* The script ends in the middle: what it has begun is let go, and forgotten. */
+static void end_jobs(void)
+{
+	struct script_thread nowhere = { .out = run.out };
+	const char *name;
+
+	if (run.options->hooks)
+		run.options->hooks->crashed(run.options->hooks_context);
+	script_close_all();
+	for (unsigned int i = 0; (name = world_device_name(i, NULL)); i++)
+		if (dmctl_suspended(name))
+			dmctl_resume(name);
+	while (run.jobs) {
+		struct script_job *job = run.jobs;
+
+		run.jobs = job->next;
+		finish_job(&nowhere, job);
+	}
+}
+
 static void main_thread(void *arg)
 {
 	const struct script_command *first = arg;
-	struct script_thread t = { .out = stdout };
+	struct script_thread t = { .out = run.out };
 
 	if (script_life_resume())
 		script_failed(&t, first, "the disks could not be set up after the crash");
 	run_list(&t, first);
 	if (run.failed)
 		return;
+	if (run.stop) {
+		end_jobs();
+		return;
+	}
 	while (run.jobs) {
 		script_failed(&t, run.jobs->command, "%s was started and not waited for",
 			      run.jobs->label);
@@ -267,6 +321,7 @@ int script_run_life(const struct script_options *options, const struct script_co
 
 	wo.fail = violation;
 	run.options = options;
+	run.out = stdout;
 	world_start(&wo);
 	sim_thread_start("script", main_thread, (void *)first);
 	sim_run();
@@ -276,4 +331,23 @@ int script_run_life(const struct script_options *options, const struct script_co
 		return SIM_EXIT_FOUND;
 	}
 	return world_stop() ? SIM_EXIT_USAGE : SIM_EXIT_OK;
+}
+
+const char *script_play(const struct script_options *options, const struct script_command *script,
+			FILE *out)
+{
+	FILE *null = out ? NULL : fopen("/dev/null", "w");
+
+	if (!out && !null)
+		abort();
+	memset(&run, 0, sizeof(run));
+	run.options = options;
+	run.out = out ? out : null;
+	for (run.stop = script; run.stop && run.stop->verb->run != script_crash; run.stop = run.stop->next)
+		;
+	sim_thread_start("script", main_thread, (void *)script);
+	sim_run();
+	if (null)
+		fclose(null);
+	return run.failed ? run.failure : NULL;
 }

@@ -172,7 +172,7 @@ void script_hold(struct script_thread *t, const struct script_command *c)
 	}
 	h = named_add(&holds, c->args.sub);
 	h->disk = d;
-	h->handle = disk_delay_hold_next(d->top, c->args.ops, c->args.sector, c->args.sectors,
+	h->handle = disk_delay_hold_next(d->delay, c->args.ops, c->args.sector, c->args.sectors,
 					 c->args.count);
 }
 
@@ -184,7 +184,7 @@ void script_release(struct script_thread *t, const struct script_command *c)
 		script_failed(t, c, "nothing is held as %s", c->args.name);
 		return;
 	}
-	disk_delay_release((*p)->disk->top, (*p)->handle);
+	disk_delay_release((*p)->disk->delay, (*p)->handle);
 	named_remove(p);
 }
 
@@ -232,7 +232,7 @@ void script_close_all(void)
 		named_remove(&opened);
 	}
 	while (holds) {
-		disk_delay_release(holds->disk->top, holds->handle);
+		disk_delay_release(holds->disk->delay, holds->handle);
 		named_remove(&holds);
 	}
 }

@@ -31,6 +31,7 @@ int cmd_torture(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_bench(int argc, char **argv);
 int cmd_trace(int argc, char **argv);
+int cmd_crash(int argc, char **argv);
 
 /* ---- numbers in options and scripts: unsigned decimal, the whole word, no wrap-around ---- */
 
@@ -50,6 +51,9 @@ bool parse_strategy(const char *text, enum sim_strategy *strategy);
 const char *errno_name(int error);
 /* The positive errno, 0 when there is no such name. */
 int errno_number(const char *name);
+
+/* A whole text file, "-": stdin; to be freed. NULL and errno; EINVAL: it holds a byte of zero. */
+char *sim_read_text(const char *path);
 
 /* ---- messages and progress, on stderr ---- */
 

@@ -232,9 +232,9 @@ static void delayer(void *arg)
 		int handle;
 
 		sim_sleep_ns(1ULL << torture_random(t, 18));
-		handle = disk_delay_hold_next(disk->top, ops, 0, 0, 1 + torture_random(t, 3));
+		handle = disk_delay_hold_next(disk->delay, ops, 0, 0, 1 + torture_random(t, 3));
 		sim_sleep_ns(1ULL << (8 + torture_random(t, 16)));
-		disk_delay_release(disk->top, handle);
+		disk_delay_release(disk->delay, handle);
 		t->counts[TC_DELAY]++;
 	}
 }
@@ -251,7 +251,7 @@ static void verify_all(struct torture *t)
 		int r;
 
 		slot.sectors = t->config.origin_sectors + 3 * t->config.chunk_sectors;
-		torture_print_id(id, sizeof(id), slot.id);
+		snapid_print(id, sizeof(id), slot.id);
 		snprintf(table, sizeof(table), "0 %llu multisnap-snap origin %s",
 			 (unsigned long long)slot.sectors, id);
 		r = world_device_create(slot.name, table, NULL);
@@ -291,7 +291,7 @@ static void judge_memory(struct torture *t)
 /* I1, I2: all contents. I5: what nobody needs any more is free again. */
 static void final_checks(struct torture *t)
 {
-	struct torture_status st;
+	struct target_status st;
 
 	torture_disarm(t);
 	for (unsigned int i = 0; i < TORTURE_SLOTS; i++)
@@ -403,7 +403,7 @@ int torture_run(const struct torture_options *options, char *summary, size_t siz
 	t->prepared = SNAPID_ORIGIN;
 	draw_config(t);
 	t->oracle = oracle_create(t->config.origin_sectors);
-	oracle_set_print(t->oracle, torture_print_id);
+	oracle_set_print(t->oracle, snapid_print);
 	start_world(t);
 	sim_thread_start("manager", manager, t);
 	sim_run();

@@ -23,6 +23,7 @@
 
 #include "oracle.h"
 #include "sim.h"
+#include "status.h"
 #include "world.h"
 
 #define TORTURE_SLOTS 8		/* snapshot devices at once */
@@ -100,14 +101,6 @@ struct torture_slot {
 	struct oracle_device *device;	/* NULL: nothing to be compared with */
 };
 
-struct torture_status {
-	int error;
-	snapid_t prepared;	/* SNAPID_ORIGIN: none */
-	u64 total, allocated, metadata;
-	unsigned int nr;
-	snapid_t ids[TORTURE_IDS];
-};
-
 struct torture {
 	const struct torture_options *options;
 	struct torture_config config;
@@ -166,7 +159,7 @@ void torture_verify_device(struct torture *t, struct torture_slot *slot); /* NUL
 
 /* torture_admin.c */
 /* False: the origin target is not there. Judges the format, and remembers the error shown. */
-bool torture_get_status(struct torture *t, struct torture_status *st);
+bool torture_get_status(struct torture *t, struct target_status *st);
 /* May an operation have failed? An injected error struck since, or the machinery is in error. */
 bool torture_excused(struct torture *t, u64 errors_before);
 void torture_admin(struct torture *t);
@@ -185,16 +178,12 @@ void torture_disarm(struct torture *t);
  * The store as it would be found if the power went now: clean. @st: of a settled store at rest, whose
  * numbers must agree; or NULL.
  */
-void torture_check(struct torture *t, const char *when, const struct torture_status *st);
+void torture_check(struct torture *t, const char *when, const struct target_status *st);
 
 /* torture_status.c */
-int torture_print_id(char *buf, size_t size, snapid_t id);
-bool torture_parse_id(const char *text, snapid_t *id);
-bool torture_has_id(const struct torture_status *st, snapid_t id);
+bool torture_has_id(const struct target_status *st, snapid_t id);
 /* The snapshots of the status are those of the oracle, else it is a finding; @when for the message. */
-void torture_compare_ids(struct torture *t, const struct torture_status *st, const char *when);
-/* The master of @id, SNAPID_ORIGIN for a snapshot of the origin. */
-snapid_t torture_master(snapid_t id);
+void torture_compare_ids(struct torture *t, const struct target_status *st, const char *when);
 
 /* torture_load.c */
 void torture_load(struct torture *t);

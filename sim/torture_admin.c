@@ -13,7 +13,7 @@
 
 bool torture_excused(struct torture *t, u64 errors_before)
 {
-	struct torture_status st;
+	struct target_status st;
 
 	if (torture_errors(t) != errors_before || t->known_error ||
 	    (torture_memory_may_fail(t) && t->faults_armed))
@@ -47,14 +47,14 @@ static snapid_t random_id(struct torture *t)
 	return id;
 }
 
-static void judge_prepared(struct torture *t, const struct torture_status *st, snapid_t master)
+static void judge_prepared(struct torture *t, const struct target_status *st, snapid_t master)
 {
 	char text[32];
 
-	torture_print_id(text, sizeof(text), st->prepared);
+	snapid_print(text, sizeof(text), st->prepared);
 	if (st->prepared == SNAPID_ORIGIN)
 		torture_found(t, "create succeeded, and the status shows no id");
-	if (torture_master(st->prepared) != master)
+	if (snapid_master(st->prepared) != master)
 		torture_found(t, "create: %s is not a snapshot of what was asked for", text);
 	if (master == SNAPID_ORIGIN && st->prepared >> 32 != t->first_given)
 		torture_found(t, "create: %s, and %llu is the next number", text,
@@ -68,16 +68,16 @@ static void create(struct torture *t)
 	u64 errors = torture_errors(t);
 	snapid_t master = SNAPID_ORIGIN;
 	char text[64] = "create", id[32];
-	struct torture_status st;
+	struct target_status st;
 	int r;
 
 	if (count_ids(t) >= TORTURE_IDS - 4)
 		return;
 	if (count_ids(t) && torture_chance(t, 35)) {
 		master = random_id(t);
-		if (torture_master(master) != SNAPID_ORIGIN)
-			master = torture_master(master);
-		torture_print_id(id, sizeof(id), master);
+		if (snapid_master(master) != SNAPID_ORIGIN)
+			master = snapid_master(master);
+		snapid_print(id, sizeof(id), master);
 		snprintf(text, sizeof(text), "create_subsnap %s", id);
 	}
 	r = message(t, text);
@@ -104,7 +104,7 @@ static void create(struct torture *t)
 /* While the origin is suspended. */
 static void meanwhile(struct torture *t)
 {
-	struct torture_status st;
+	struct target_status st;
 
 	switch (torture_random(t, 6)) {
 	case 0:
@@ -132,7 +132,7 @@ void torture_suspend_resume(struct torture *t)
 	u64 errors = torture_errors(t);
 	struct oracle_device *fork = torture_fork_begin(t);
 	snapid_t id = t->prepared;
-	struct torture_status st;
+	struct target_status st;
 	int r;
 
 	t->counts[TC_SUSPEND]++;
@@ -188,10 +188,10 @@ static void delete_id(struct torture *t, snapid_t id)
 	u64 errors = torture_errors(t);
 	bool before = t->known_error;
 	char text[64], id_text[32];
-	struct torture_status st;
+	struct target_status st;
 	int r;
 
-	torture_print_id(id_text, sizeof(id_text), id);
+	snapid_print(id_text, sizeof(id_text), id);
 	snprintf(text, sizeof(text), "delete %s", id_text);
 	t->counts[TC_DELETE]++;
 	mark_slots(t, id, false);
@@ -252,7 +252,7 @@ static void refused_message(struct torture *t)
 		{ "created", EINVAL },
 	};
 	unsigned int i = torture_random(t, sizeof(messages) / sizeof(messages[0]));
-	struct torture_status st;
+	struct target_status st;
 	int r;
 
 	t->counts[TC_REFUSED]++;
@@ -352,7 +352,7 @@ void torture_slot_create(struct torture *t)
 	snprintf(slot->name, sizeof(slot->name), "snap%u", (unsigned int)(slot - t->slots));
 	slot->id = random_id(t);
 	slot->sectors = draw_device_size(t);
-	torture_print_id(id, sizeof(id), slot->id);
+	snapid_print(id, sizeof(id), slot->id);
 	snprintf(table, sizeof(table), "0 %llu multisnap-snap origin %s",
 		 (unsigned long long)slot->sectors, id);
 	r = world_device_create(slot->name, table, NULL);
@@ -465,7 +465,7 @@ static void with_slot(struct torture *t, void (*what)(struct torture *t, struct 
 
 void torture_admin(struct torture *t)
 {
-	struct torture_status st;
+	struct target_status st;
 	unsigned int p = torture_random(t, 100);
 
 	torture_get_status(t, &st);

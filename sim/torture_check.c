@@ -28,7 +28,7 @@ static void first_finding(const struct check_report *report, char *text, size_t 
 }
 
 static void compare(struct torture *t, const struct check_summary *sum,
-		    const struct torture_status *st)
+		    const struct target_status *st)
 {
 	u64 data = (sum->exceptions - sum->garbage) * t->config.chunk_sectors;
 
@@ -46,7 +46,7 @@ static void compare(struct torture *t, const struct check_summary *sum,
 			      (unsigned long long)sum->snapshots);
 }
 
-void torture_check(struct torture *t, const char *when, const struct torture_status *st)
+void torture_check(struct torture *t, const char *when, const struct target_status *st)
 {
 	struct check_source source;
 	struct check_report report;

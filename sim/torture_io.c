@@ -87,7 +87,7 @@ static void io_ended(struct bio *bio)
 
 static bool error_is_policy(struct torture *t, const struct torture_io *io)
 {
-	struct torture_status st;
+	struct target_status st;
 
 	bool shown = torture_get_status(t, &st) && st.error;
 
@@ -349,7 +349,7 @@ static void heckle(struct torture *t)
 {
 	static const char *const nonsense[] = { "", "x", "create 1", "delete 1 2", "delete 99999",
 						"delete x", "settled" };
-	struct torture_status st;
+	struct target_status st;
 	char raw[64] = "";
 	int r = -EINVAL;
 
@@ -381,7 +381,7 @@ static int hold_some(struct torture *t, struct world_disk *disk, sector_t chunk)
 	unsigned int ops = torture_chance(t, 60) ? DISK_OP_READ : DISK_OP_WRITE;
 	bool origin = disk == t->origin;
 
-	return disk_delay_hold_next(disk->top, ops, origin ? chunk : 0,
+	return disk_delay_hold_next(disk->delay, ops, origin ? chunk : 0,
 				    origin ? t->config.chunk_sectors : disk->sectors,
 				    1 + torture_random(t, 3));
 }
@@ -410,7 +410,7 @@ static void clash(struct torture *t)
 	issue(t, &batch, ios, n);
 	if (hold >= 0) {
 		sim_sleep_ns(1ULL << (10 + torture_random(t, 16)));
-		disk_delay_release(disk->top, hold);
+		disk_delay_release(disk->delay, hold);
 	}
 	await(t, &batch, ios, n);
 	for (unsigned int i = 0; i < n; i++)

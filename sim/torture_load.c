@@ -47,7 +47,7 @@ void torture_fork_end(struct torture *t, struct oracle_device *device, bool crea
 	}
 	id = oracle_device_id(device);
 	oracle_fork_end(t->oracle, device);
-	if (torture_master(id) == SNAPID_ORIGIN) {
+	if (snapid_master(id) == SNAPID_ORIGIN) {
 		t->counts[TC_CREATE]++;
 		t->first_given = (id >> 32) + 1;
 	} else {
@@ -89,7 +89,7 @@ static void make_table(struct torture *t, const struct sync_list *sync, char *ta
 	for (unsigned int i = 0; sync->wanted && i < sync->nr; i++) {
 		char id[32];
 
-		torture_print_id(id, sizeof(id), sync->ids[i]);
+		snapid_print(id, sizeof(id), sync->ids[i]);
 		n += snprintf(table + n, size - n, " %s", id);
 	}
 }
@@ -164,7 +164,7 @@ static int load_once(struct torture *t, struct sync_list *sync)
 {
 	u64 errors = torture_errors(t);
 	const char *error = NULL;
-	struct torture_status st;
+	struct target_status st;
 	char table[4096];
 	int r;
 
@@ -230,7 +230,7 @@ void torture_remove_origin(struct torture *t)
 {
 	u64 errors = torture_errors(t);
 	struct oracle_device *fork;
-	struct torture_status st = { .error = 0 };
+	struct target_status st = { .error = 0 };
 	int r;
 
 	t->origin_closing = true;
@@ -353,7 +353,7 @@ void torture_refused_load(struct torture *t)
 {
 	struct sync_list none = { .wanted = false };
 	sector_t len = t->origin_len;
-	struct torture_status st;
+	struct target_status st;
 	char table[4096];
 	int r;
 

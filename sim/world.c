@@ -19,6 +19,9 @@ struct world_device {
 
 static struct {
 	bool log_to_stderr;
+	struct disk *(*disk_base)(void *context, const char *name, sector_t sectors);
+	struct disk *(*disk_top)(void *context, const char *name, struct disk *top);
+	void *disk_context;
 	const char *save_dir;
 	struct world_disk *disks, **disks_end;
 	struct world_device *devices;
@@ -45,6 +48,9 @@ void world_start(const struct world_options *o)
 	};
 
 	world.log_to_stderr = o->log_to_stderr;
+	world.disk_base = o->disk_base;
+	world.disk_top = o->disk_top;
+	world.disk_context = o->disk_context;
 	world.save_dir = o->save_dir;
 	world.disks = NULL;
 	world.disks_end = &world.disks;
@@ -60,7 +66,11 @@ struct world_disk *world_disk_add(const char *name, sector_t sectors, enum disk_
 	struct world_disk *d;
 	struct disk *base;
 
-	base = path ? disk_file_create(name, path, sectors, true) : disk_ram_create(name, sectors);
+	if (world.disk_base)
+		base = world.disk_base(world.disk_context, name, sectors);
+	else
+		base = path ? disk_file_create(name, path, sectors, true) :
+			      disk_ram_create(name, sectors);
 	if (!base)
 		return NULL;
 	d = calloc(1, sizeof(*d));
@@ -69,7 +79,8 @@ struct world_disk *world_disk_add(const char *name, sector_t sectors, enum disk_
 	snprintf(d->name, sizeof(d->name), "%s", name);
 	d->base = base;
 	d->error = disk_error_create(base);
-	d->top = disk_delay_create(d->error, model);
+	d->delay = disk_delay_create(d->error, model);
+	d->top = world.disk_top ? world.disk_top(world.disk_context, name, d->delay) : d->delay;
 	d->block_size = block_size;
 	d->sectors = sectors;
 	d->model = model;
@@ -225,7 +236,7 @@ static void remove_devices(void *arg)
 {
 	for (struct world_disk *d = world.disks; d; d = d->next) {
 		disk_error_clear(d->error);
-		disk_delay_release(d->top, -1);
+		disk_delay_release(d->delay, -1);
 	}
 	sim_fail_alloc(0, 0);
 	sim_fail_alloc_random(0);
@@ -283,20 +294,16 @@ static int save_disk(const struct world_disk *d)
 	return r;
 }
 
-int world_stop(void)
+/* 0, or what save_disk() said of the first that could not be saved. */
+static int destroy_disks(bool save)
 {
 	int r = 0;
 
-	if (world.devices) {
-		sim_thread_start("power-off", remove_devices, NULL);
-		sim_run();
-	}
-	sim_stop();
 	while (world.disks) {
 		struct world_disk *d = world.disks;
 
 		world.disks = d->next;
-		if (world.save_dir && !r)
+		if (save && !r)
 			r = save_disk(d);
 		disk_unregister(d->name);
 		disk_destroy(d->top);
@@ -304,4 +311,27 @@ int world_stop(void)
 		free(d);
 	}
 	return r;
+}
+
+int world_stop(void)
+{
+	if (world.devices) {
+		sim_thread_start("power-off", remove_devices, NULL);
+		sim_run();
+	}
+	sim_stop();
+	return destroy_disks(world.save_dir);
+}
+
+void world_abandon(void)
+{
+	sim_stop();
+	while (world.devices) {
+		struct world_device *d = world.devices;
+
+		world.devices = d->next;
+		free(d->table);
+		free(d);
+	}
+	destroy_disks(false);
 }

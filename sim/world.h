@@ -22,6 +22,10 @@ struct world_options {
 	void (*log)(void *context, int level, const char *line); /* as in struct sim_options */
 	void *log_context;
 	bool no_modules;	/* do not load dm-multisnapshot */
+	/* The contents of a disk, and what is on top of all its layers; NULL: as usual. */
+	struct disk *(*disk_base)(void *context, const char *name, sector_t sectors);
+	struct disk *(*disk_top)(void *context, const char *name, struct disk *top);
+	void *disk_context;
 	const char *save_dir;	/* world_stop() leaves each disk there, NAME and NAME.stat; or NULL */
 	void (*fail)(void *context, const char *what); /* as in struct sim_options */
 	void *fail_context;
@@ -32,7 +36,8 @@ struct world_disk {
 	char name[WORLD_NAME_MAX];
 	struct disk *base;	/* contents */
 	struct disk *error;	/* faults */
-	struct disk *top;	/* delays, holds, counts; registered under the name */
+	struct disk *delay;	/* service times, holds */
+	struct disk *top;	/* counts; registered under the name */
 	unsigned int block_size;
 	sector_t sectors;
 	enum disk_model model;
@@ -47,6 +52,8 @@ void world_start(const struct world_options *options);
  * disks. 0, or -errno of an image that could not be written.
  */
 int world_stop(void);
+/* The end of a world in which a finding was made: nothing more runs, nothing is saved. */
+void world_abandon(void);
 
 /* @path NULL: in memory. NULL and a message on failure. */
 struct world_disk *world_disk_add(const char *name, sector_t sectors, enum disk_model model,

@@ -89,6 +89,15 @@ struct disk; /* one layer */
 struct disk *disk_ram_create(const char *name, sector_t sectors);
 struct disk *disk_file_create(const char *name, const char *path, sector_t sectors, bool create);
 
+/* A disk whose contents are kept by the harness, without simulated time. */
+struct disk_backing {
+	void (*read)(void *context, sector_t sector, u32 count, struct sector_data *data, u32 offset);
+	void (*write)(void *context, sector_t sector, u32 count, const struct sector_data *data,
+		      u32 offset);
+	void (*zero)(void *context, sector_t sector, sector_t count);
+};
+struct disk *disk_backed_create(sector_t sectors, const struct disk_backing *backing, void *context);
+
 /* Error injection: the first rule that matches and is not used up decides. */
 struct disk_fault {
 	unsigned int ops;	/* mask of DISK_OP_* */

@@ -1,0 +1,456 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * multisnap crash: options, and what is printed.
+ */
+#include <argp.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "crash.h"
+#include "work.h"
+
+enum {
+	OPT_BOUNDED = 0x100,
+	OPT_SEEDS,
+	OPT_OPS,
+	OPT_SEED,
+	OPT_STRATEGY,
+	OPT_BOUND,
+	OPT_SAMPLES,
+	OPT_DEPTH,
+	OPT_WORK,
+	OPT_RECUT,
+	OPT_WORKERS,
+	OPT_CUT,
+	OPT_OUTPUT,
+	OPT_NO_SHRINK,
+	OPT_EVENTS,
+	OPT_SCRIPT,
+	OPT_TRACE_LOG,
+};
+
+static const struct argp_option crash_argp_options[] = {
+	{ NULL, 0, NULL, 0, "Workloads, besides scripts:", 1 },
+	{ "bounded", OPT_BOUNDED, "L=N", 0, "Every sequence of up to N operations of a small alphabet", 1 },
+	{ "seeds", OPT_SEEDS, "A..B", 0, "Random workloads, one for each seed", 1 },
+	{ "ops", OPT_OPS, "N", 0, "Operations of a random workload (default 300)", 1 },
+	{ NULL, 0, NULL, 0, "How a script is played:", 2 },
+	{ "strategy", OPT_STRATEGY, "fifo|random", 0, "Who runs next, which I/O completes next (default fifo)", 2 },
+	{ "seed", OPT_SEED, "N", 0, "Seed of all random choices (default 1)", 2 },
+	{ NULL, 0, NULL, 0, "What is tried:", 3 },
+	{ "bound", OPT_BOUND, "N", 0, "States of the disks at one moment that are all tried; of more, samples (default 4096)", 3 },
+	{ "samples", OPT_SAMPLES, "N", 0, "Random ones of them, besides structured ones (default 64)", 3 },
+	{ "depth", OPT_DEPTH, "N", 0, "Power cuts one after the other, 1 to 4 (default 2)", 3 },
+	{ "work", OPT_WORK, "N", 0, "Go on working after one in N recoveries; 0: never (default 16)", 3 },
+	{ "recut", OPT_RECUT, "N", 0, "Cut the power again in one in N of those (default 16)", 3 },
+	{ NULL, 0, NULL, 0, "A finding:", 4 },
+	{ "output", OPT_OUTPUT, "FILE", 0, "Where the smallest script goes (default crash-found.msnap)", 4 },
+	{ "no-shrink", OPT_NO_SHRINK, NULL, 0, "Tell it as it was found", 4 },
+	{ "cut", OPT_CUT, "EVENT[/PHASE][:DISK:SECTOR=K,...]", 0,
+	  "Only this state, and its story: the power goes after that event; of the sectors named the K-th alternative survives. Again: "
+	  "in the recovery from it", 4 },
+	{ "events", OPT_EVENTS, NULL, 0, "Print the events of the script's life", 4 },
+	{ "script", OPT_SCRIPT, "INDEX", 0, "Print that workload of --bounded or --seeds as a script, and do nothing", 4 },
+	{ "workers", OPT_WORKERS, "N", 0, "Processes (default: as many as there are CPUs)", 5 },
+	{ "trace-log", OPT_TRACE_LOG, NULL, 0, "The kernel log on stderr", 5 },
+	{ NULL, 0, NULL, 0, NULL, 0 },
+};
+
+struct crash_arguments {
+	struct crash_options crash;
+	struct crash_cut cuts[CRASH_DEPTH_MAX];
+	char *const *files;
+	u32 nr_files;
+	struct bounded *bounded;
+	bool seeds;
+	u64 first_seed, last_seed;
+	u32 ops;
+	unsigned int workers;
+	bool no_shrink, print_script;
+	u64 script;
+	const char *output;
+};
+
+static void parse_cut(struct argp_state *state, const char *arg)
+{
+	struct crash_arguments *a = state->input;
+	struct crash_cut *cut = &a->cuts[a->crash.nr_cuts];
+	const char *p = arg;
+	char *end;
+
+	if (a->crash.nr_cuts == CRASH_DEPTH_MAX)
+		argp_error(state, "--cut: at most %d of them", CRASH_DEPTH_MAX);
+	cut->event = strtoul(p, &end, 10);
+	if (end == p || !cut->event)
+		argp_error(state, "--cut %s: not the number of an event", arg);
+	p = end;
+	if (*p == '/')
+		cut->phase = strtoul(p + 1, (char **)&p, 10);
+	while (*p) {
+		struct crash_decision d;
+		unsigned long long sector;
+		char disk[8];
+		int n = 0;
+
+		if (sscanf(p, "%*[:,]%7[a-z]:%llu=%u%n", disk, &sector, &d.option, &n) != 3 ||
+		    (strcmp(disk, "origin") && strcmp(disk, "store")))
+			argp_error(state, "--cut %s: at \"%s\": not origin|store:SECTOR=NUMBER", arg, p);
+		d.disk = strcmp(disk, "origin") ? CRASH_STORE : CRASH_ORIGIN;
+		d.sector = sector;
+		cut->decisions = realloc(cut->decisions, (cut->nr_decisions + 1) * sizeof(d));
+		if (!cut->decisions)
+			abort();
+		cut->decisions[cut->nr_decisions++] = d;
+		p += n;
+	}
+	a->crash.nr_cuts++;
+}
+
+static void parse_number(struct argp_state *state, const char *option, const char *arg, u32 least, u32 most,
+			 u32 *value)
+{
+	if (!parse_uint(arg, value) || *value < least || *value > most)
+		argp_error(state, "--%s %s: a number from %u to %u", option, arg, least, most);
+}
+
+static void parse_bounded(struct argp_state *state, const char *arg)
+{
+	struct crash_arguments *a = state->input;
+	u32 length;
+
+	parse_number(state, "bounded", strncmp(arg, "L=", 2) ? arg : arg + 2, 0, 6, &length);
+	a->bounded = bounded_create(length);
+}
+
+static error_t crash_option(int key, char *arg, struct argp_state *state)
+{
+	struct crash_arguments *a = state->input;
+	struct crash_options *o = &a->crash;
+
+	switch (key) {
+	case OPT_BOUNDED:
+		parse_bounded(state, arg);
+		return 0;
+	case OPT_SEEDS:
+		if (!parse_range(arg, &a->first_seed, &a->last_seed))
+			argp_error(state, "--seeds %s: not FIRST..LAST", arg);
+		a->seeds = true;
+		return 0;
+	case OPT_OPS:
+		parse_number(state, "ops", arg, 1, 1000000, &a->ops);
+		return 0;
+	case OPT_SEED:
+		if (!parse_u64(arg, &o->seed))
+			argp_error(state, "--seed %s: not a number", arg);
+		return 0;
+	case OPT_STRATEGY:
+		if (!parse_strategy(arg, &o->strategy))
+			argp_error(state, "--strategy %s: fifo or random", arg);
+		return 0;
+	case OPT_BOUND:
+		parse_number(state, "bound", arg, 1, 1U << 30, &o->bound);
+		return 0;
+	case OPT_SAMPLES:
+		parse_number(state, "samples", arg, 0, 1U << 30, &o->samples);
+		return 0;
+	case OPT_DEPTH:
+		parse_number(state, "depth", arg, 1, CRASH_DEPTH_MAX, &o->depth);
+		return 0;
+	case OPT_WORK:
+		parse_number(state, "work", arg, 0, 1U << 30, &o->work_share);
+		return 0;
+	case OPT_RECUT:
+		parse_number(state, "recut", arg, 0, 1U << 30, &o->recut_share);
+		return 0;
+	case OPT_WORKERS:
+		parse_number(state, "workers", arg, 1, 1024, &a->workers);
+		return 0;
+	case OPT_CUT:
+		parse_cut(state, arg);
+		return 0;
+	case OPT_OUTPUT:
+		a->output = arg;
+		return 0;
+	case OPT_NO_SHRINK:
+		a->no_shrink = true;
+		return 0;
+	case OPT_EVENTS:
+		o->events = true;
+		return 0;
+	case OPT_SCRIPT:
+		if (!parse_u64(arg, &a->script))
+			argp_error(state, "--script %s: not a number", arg);
+		a->print_script = true;
+		return 0;
+	case OPT_TRACE_LOG:
+		o->trace_log = true;
+		return 0;
+	case ARGP_KEY_ARGS:
+		a->files = state->argv + state->next;
+		a->nr_files = state->argc - state->next;
+		return 0;
+	case ARGP_KEY_END:
+		if (!a->nr_files && !a->bounded && !a->seeds)
+			argp_error(state, "a script, --bounded or --seeds is missing");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+/* ---- workloads by number: scripts, then bounded ones, then random ones ---- */
+
+static u64 nr_units(const struct crash_arguments *a)
+{
+	return a->nr_files + (a->bounded ? bounded_count(a->bounded) : 0) +
+	       (a->seeds ? a->last_seed - a->first_seed + 1 : 0);
+}
+
+static void file_unit(const struct crash_arguments *a, const char *path, struct crash_unit *unit)
+{
+	unit->text = sim_read_text(path);
+	if (!unit->text) {
+		sim_message("%s: %s", path, strerror(errno));
+		exit(SIM_EXIT_USAGE);
+	}
+	snprintf(unit->name, sizeof(unit->name), "%s", path);
+	unit->strategy = a->crash.strategy;
+	unit->seed = a->crash.seed;
+}
+
+static void make_unit(void *context, u64 index, struct crash_unit *unit)
+{
+	const struct crash_arguments *a = context;
+	u64 seed;
+
+	if (index < a->nr_files) {
+		file_unit(a, a->files[index], unit);
+		return;
+	}
+	index -= a->nr_files;
+	if (a->bounded && index < bounded_count(a->bounded)) {
+		unit->text = bounded_script(a->bounded, index, &unit->first_line, unit->name,
+					    sizeof(unit->name));
+		unit->keep_going = true; /* a write to a snapshot that is being deleted may fail */
+		unit->strategy = a->crash.strategy;
+		unit->seed = a->crash.seed;
+		return;
+	}
+	if (a->bounded)
+		index -= bounded_count(a->bounded);
+	seed = a->first_seed + index;
+	unit->text = random_script(seed, a->ops);
+	unit->keep_going = true;
+	unit->strategy = seed % 4 ? SIM_RANDOM : SIM_FIFO;
+	unit->seed = seed;
+	snprintf(unit->name, sizeof(unit->name), "seed %llu, %u operations", (unsigned long long)seed, a->ops);
+}
+
+/* ---- what is printed ---- */
+
+static void print_many(crash_many n)
+{
+	int digits = 0;
+
+	if (n < 1000000) {
+		printf("%llu", (unsigned long long)n);
+		return;
+	}
+	if (n == CRASH_VERY_MANY) {
+		printf("more than 10^38");
+		return;
+	}
+	for (crash_many rest = n; rest >= 10; rest /= 10)
+		digits++;
+	printf("more than 10^%d", digits);
+}
+
+static void print_counts(const struct crash_counts *n)
+{
+	printf("%llu workloads, %llu events\n", (unsigned long long)n->workloads, (unsigned long long)n->events);
+	printf("%llu moments -> %llu states -> %llu distinct images -> %llu distinct outcomes\n",
+	       (unsigned long long)n->points, (unsigned long long)n->states, (unsigned long long)n->images,
+	       (unsigned long long)n->outcomes);
+	printf("the states stand for ");
+	print_many(n->covered);
+	printf(" sets of surviving sectors: nobody looked at the rest\n");
+	printf("after %llu recoveries work went on; in %llu of those the power was cut again at each moment\n",
+	       (unsigned long long)n->worked, (unsigned long long)n->recut);
+	if (n->sampled)
+		printf("bounded: all states at %llu moments, samples at %llu\n", (unsigned long long)n->complete,
+		       (unsigned long long)n->sampled);
+	else
+		printf("exhaustive: at each moment all states that the crash model allows\n");
+}
+
+static void print_cuts(const struct crash_finding *f, FILE *out)
+{
+	for (u32 k = 0; k < f->nr_cuts; k++) {
+		const struct crash_cut *cut = &f->cuts[k];
+
+		fprintf(out, " --cut %u/%u", cut->event, cut->phase);
+		for (u32 i = 0; i < cut->nr_decisions; i++)
+			fprintf(out, "%c%s:%llu=%u", i ? ',' : ':',
+				cut->decisions[i].disk == CRASH_ORIGIN ? "origin" : "store",
+				(unsigned long long)cut->decisions[i].sector, cut->decisions[i].option);
+	}
+}
+
+static void print_replay(const struct crash_options *o, const struct crash_unit *unit, const char *file, FILE *out)
+{
+	fprintf(out, "multisnap crash %s", file);
+	print_cuts(&unit->finding, out);
+	if (unit->strategy != SIM_FIFO)
+		fprintf(out, " --strategy random --seed %llu", (unsigned long long)unit->seed);
+	if (!unit->finding.worked)
+		fprintf(out, " --work 0");
+}
+
+static void write_script(const struct crash_options *o, const struct crash_unit *unit, const char *file)
+{
+	FILE *out = fopen(file, "w");
+
+	if (!out) {
+		sim_message("%s: %s", file, strerror(errno));
+		exit(SIM_EXIT_USAGE);
+	}
+	fprintf(out, "# Found in %s: %s\n# replay: ", unit->name, unit->finding.what);
+	print_replay(o, unit, file, out);
+	fprintf(out, "\n%s", unit->text);
+	if (fclose(out)) {
+		sim_message("%s: %s", file, strerror(errno));
+		exit(SIM_EXIT_USAGE);
+	}
+}
+
+static unsigned int nr_lines(const char *text)
+{
+	unsigned int n = 0;
+
+	for (; *text; text++)
+		n += *text == '\n';
+	return n;
+}
+
+/* The story of a finding that is still found. */
+static void tell(const struct crash_options *options, const struct crash_unit *unit)
+{
+	struct crash_options o = *options;
+	struct crash_unit again = *unit;
+
+	o.cuts = unit->finding.cuts;
+	o.nr_cuts = unit->finding.nr_cuts;
+	o.work_share = unit->finding.worked;
+	o.tell = true;
+	memset(&again.finding, 0, sizeof(again.finding));
+	crash_unit_apart(&o, &again);
+	printf("---- found ----\n%s\n", again.finding.found ? again.finding.what :
+							    "nothing: this state alone does not show it");
+	crash_finding_free(&again.finding);
+}
+
+static int report_finding(const struct crash_arguments *a, u64 index)
+{
+	struct crash_options o = a->crash;
+	struct crash_unit unit = { 0 };
+
+	make_unit((void *)a, index, &unit);
+	crash_unit_apart(&o, &unit);
+	if (unit.error[0]) {
+		sim_message("%s: %s", unit.name, unit.error);
+		return SIM_EXIT_USAGE;
+	}
+	if (!unit.finding.found)
+		sim_fail("%s: found by a worker, and not again", unit.name);
+	printf("FOUND in %s: %s\n", unit.name, unit.finding.what);
+	if (!a->no_shrink && !o.nr_cuts) {
+		unit.first_line = 0;
+		crash_shrink(&o, &unit);
+		write_script(&o, &unit, a->output);
+		printf("smallest script, %u lines: %s\n", nr_lines(unit.text), a->output);
+	}
+	fflush(stdout);
+	tell(&o, &unit);
+	printf("reproduce: ");
+	print_replay(&o, &unit, a->no_shrink ? unit.name : a->output, stdout);
+	putchar('\n');
+	crash_finding_free(&unit.finding);
+	free(unit.text);
+	return SIM_EXIT_FOUND;
+}
+
+static int print_script(struct crash_arguments *a)
+{
+	struct crash_unit unit = { 0 };
+
+	if (a->script >= nr_units(a)) {
+		sim_message("--script: there are %llu workloads", (unsigned long long)nr_units(a));
+		return SIM_EXIT_USAGE;
+	}
+	make_unit(a, a->script, &unit);
+	printf("# %s\n%s", unit.name, unit.text);
+	free(unit.text);
+	return SIM_EXIT_OK;
+}
+
+static int run(struct crash_arguments *a)
+{
+	const struct crash_campaign campaign = {
+		.nr = nr_units(a),
+		.unit = make_unit,
+		.context = a,
+		.workers = min_t(u64, a->workers, nr_units(a)),
+	};
+	struct crash_counts counts;
+	u64 found;
+
+	crash_campaign_run(&a->crash, &campaign, &counts, &found);
+	if (found != U64_MAX)
+		return report_finding(a, found);
+	print_counts(&counts);
+	printf("no finding\n");
+	return SIM_EXIT_OK;
+}
+
+int cmd_crash(int argc, char **argv)
+{
+	static const struct argp argp = {
+		.options = crash_argp_options,
+		.parser = crash_option,
+		.args_doc = "[SCRIPT...]",
+		.doc = "Play workloads, record what both disks were asked for, and judge every state in which a power cut could "
+		       "leave them: it must load, be clean, and hold what users were told."
+		       "\vThe crash model, the words and what is promised: docs/crash.md. Exit status: 0 no finding, 1 a "
+		       "finding, 2 usage, or a script that cannot be judged.",
+	};
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	struct crash_arguments a = {
+		.crash = {
+			.strategy = SIM_FIFO,
+			.seed = 1,
+			.bound = 4096,
+			.samples = 64,
+			.depth = 2,
+			.work_share = 16,
+			.recut_share = 16,
+		},
+		.ops = 300,
+		.workers = cpus > 0 ? cpus : 1,
+		.output = "crash-found.msnap",
+	};
+	int status;
+
+	a.crash.cuts = a.cuts;
+	argp_parse(&argp, argc, argv, 0, NULL, &a);
+	if (a.crash.nr_cuts && nr_units(&a) != 1) {
+		sim_message("--cut is of one script");
+		return SIM_EXIT_USAGE;
+	}
+	a.crash.depth = max(a.crash.depth, a.crash.nr_cuts);
+	status = a.print_script ? print_script(&a) : run(&a);
+	if (a.bounded)
+		bounded_destroy(a.bounded);
+	return status;
+}

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Counting: totals, very large numbers, and sets of hashes. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "crash.h"
+
+crash_many crash_add(crash_many a, crash_many b)
+{
+	return a > CRASH_VERY_MANY - b ? CRASH_VERY_MANY : a + b;
+}
+
+crash_many crash_multiply(crash_many a, u64 b)
+{
+	return b && a > CRASH_VERY_MANY / b ? CRASH_VERY_MANY : a * b;
+}
+
+void crash_counts_add(struct crash_counts *to, const struct crash_counts *n)
+{
+	to->workloads += n->workloads;
+	to->events += n->events;
+	to->points += n->points;
+	to->complete += n->complete;
+	to->sampled += n->sampled;
+	to->states += n->states;
+	to->images += n->images;
+	to->outcomes += n->outcomes;
+	to->worked += n->worked;
+	to->recut += n->recut;
+	to->covered = crash_add(to->covered, n->covered);
+}
+
+/* ---- sets of hashes ---- */
+
+static void hash_set_grow(struct hash_set *set)
+{
+	struct hash_set larger = { .size = set->size ? 2 * set->size : 1024 };
+
+	larger.slot = calloc(larger.size, sizeof(*larger.slot));
+	if (!larger.slot)
+		abort();
+	for (u64 i = 0; i < set->size; i++)
+		if (set->slot[i])
+			hash_set_add(&larger, set->slot[i]);
+	free(set->slot);
+	*set = larger;
+}
+
+bool hash_set_add(struct hash_set *set, u64 hash)
+{
+	u64 i;
+
+	hash = hash ? hash : 1;
+	if (2 * set->nr >= set->size)
+		hash_set_grow(set);
+	for (i = crash_mix(hash, 1) & (set->size - 1); set->slot[i]; i = (i + 1) & (set->size - 1))
+		if (set->slot[i] == hash)
+			return false;
+	set->slot[i] = hash;
+	set->nr++;
+	return true;
+}
+
+void hash_set_exit(struct hash_set *set)
+{
+	free(set->slot);
+	memset(set, 0, sizeof(*set));
+}

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The crash engine: what a power cut can leave, at every moment of a recorded life, is loaded, read and judged.
+ *
+ *   content.c, image.c   contents of sectors by number; both disks, with undecided sectors
+ *   cells.c              the crash model: what a sector may hold
+ *   life.c               a life of the disks, recorded
+ *   truth.c              what may be found
+ *   walk.c               goes through a life; at each moment through all states of the disks
+ *   judge.c              one state: load, read, compare, go on working
+ *   unit.c               one workload from its script to its counts
+ *   work.c               makes workloads
+ *   shrink.c, story.c    a finding made small, and told
+ *   campaign.c           many workloads, in processes
+ *
+ * docs/crash.md says what the words mean and what is promised.
+ */
+#ifndef SIM_CRASH_CRASH_H
+#define SIM_CRASH_CRASH_H
+
+#include "truth.h"
+
+struct crash_decision {
+	u32 disk;
+	sector_t sector;
+	u32 option, nr;
+};
+
+/* One state that a cut of the power leaves. */
+struct crash_cut {
+	u32 event;		/* after this one */
+	u32 phase;		/* bit i: of the i-th write with PREFLUSH in flight, the flush was done */
+	u32 nr_decisions;
+	struct crash_decision *decisions;
+};
+
+#define CRASH_DEPTH_MAX 4
+
+struct crash_options {
+	enum sim_strategy strategy;	/* of the life that is recorded */
+	u64 seed;
+	u32 bound;		/* states of the disks at one moment that are all tried; above it: samples */
+	u32 samples;
+	u32 depth;		/* power cuts one after the other */
+	u32 work_share;		/* goes on working after 1 in so many recoveries; 0: never */
+	u32 recut_share;	/* cuts the power again in 1 in so many of those */
+	/* Instead of a search: this state. The power goes at cuts[0], in the recovery from that at cuts[1], ... */
+	const struct crash_cut *cuts;
+	u32 nr_cuts;
+	bool tell;		/* and prints the story */
+	bool trace_log;
+	bool events;		/* prints the events of the script's life */
+};
+
+/* Numbers that add up whatever is added first: what is too large stays the largest. */
+typedef unsigned __int128 crash_many;
+#define CRASH_VERY_MANY (~(crash_many)0)
+crash_many crash_add(crash_many a, crash_many b);
+crash_many crash_multiply(crash_many a, u64 b);
+
+struct crash_counts {
+	u64 workloads, events;
+	u64 points;		/* moments at which the power was cut */
+	u64 complete, sampled;	/* of them: all states tried, or some */
+	u64 states;		/* of the disks that were loaded and judged */
+	u64 images;		/* of them, different ones (within their workload) */
+	u64 outcomes;		/* different contents that were found (within their workload) */
+	u64 worked;		/* recoveries after which work went on */
+	u64 recut;		/* and of which the power was cut again */
+	crash_many covered;	/* survivor sets that the states stand for: sectors that nobody decided multiply them */
+};
+void crash_counts_add(struct crash_counts *to, const struct crash_counts *n);
+
+struct crash_finding {
+	bool found;
+	bool worked;		/* after the last cut, and some work */
+	char what[1024];
+	u32 nr_cuts;
+	struct crash_cut cuts[CRASH_DEPTH_MAX];
+};
+
+/* A set of hashes. */
+struct hash_set {
+	u64 *slot;
+	u64 nr, size;
+};
+bool hash_set_add(struct hash_set *set, u64 hash); /* true: it was not there */
+void hash_set_exit(struct hash_set *set);
+
+/* What is judged: one pair of disks and its target. */
+struct crash {
+	const struct crash_options *options;
+	struct image im;
+	struct life *recording;		/* of what happens now; or NULL */
+	char disk_name[CRASH_DISKS][WORLD_NAME_MAX];
+	unsigned int block_size[CRASH_DISKS];
+	char device[WORLD_NAME_MAX];
+	char *table;
+	u32 first;			/* the power is cut after this event and later ones */
+	struct hash_set images, outcomes;
+	struct crash_counts counts;
+	struct walk *walk;		/* the innermost */
+	bool working;			/* after a recovery */
+	struct crash_finding finding;
+};
+
+/* walk.c */
+/* In a thread: all moments of @life, which began with the disks as they are in the image. */
+void walk_life(struct crash *c, const struct life *life);
+/* What was found in the state that is being judged: judged. True: go on working. */
+bool walk_verdict(struct crash *c, const struct seen *seen);
+/* Ends the walk and the thread: there is something to tell. */
+void walk_found(struct crash *c, const char *fmt, ...) __attribute__((format(printf, 2, 3), noreturn));
+/* Where it was found: fills c->finding. */
+void walk_where(struct crash *c, const char *what);
+/* A hash of the state that is being judged. */
+u64 walk_class(const struct crash *c);
+
+/* judge.c */
+/*
+ * In a thread: loads the target from the image, reads everything into @seen, has it judged by walk_verdict(), and perhaps
+ * goes on working. All of that is recorded in @life. Leaves nothing loaded; what was written stays in the image.
+ */
+void judge_state(struct crash *c, struct seen *seen, struct life *life);
+void seen_free(struct seen *seen);
+
+/* story.c */
+/* What users were told until @event of the life, what was on its way, and what survived. */
+void story_print(const struct crash *c, const struct life *life, u32 event, const struct crash_cut *cut,
+		 FILE *out);
+/* One event, in a line. */
+void life_print(const struct life *life, const struct image *im, u32 number, char *buf, size_t size);
+
+/* unit.c */
+struct crash_unit {
+	char name[256];			/* of the workload, for messages */
+	char *text;			/* its script */
+	u32 first_line;			/* the power is cut from here on; 0: from the start */
+	bool keep_going;		/* its commands may fail */
+	enum sim_strategy strategy;
+	u64 seed;
+	/* results */
+	struct crash_counts counts;
+	struct crash_finding finding;
+	char error[512];		/* not empty: it could not be judged at all */
+};
+/*
+ * Records the script's life and judges all of it. One at a time in a process; after a finding the process is good for
+ * nothing else.
+ */
+void crash_unit_run(const struct crash_options *options, struct crash_unit *unit);
+void crash_finding_free(struct crash_finding *finding);
+
+/* shrink.c */
+/*
+ * Makes the unit that has a finding as small as it can; the unit becomes that. *options: those with which it is found
+ * again. @say: tells on stderr how far it is.
+ */
+void crash_shrink(struct crash_options *options, struct crash_unit *unit);
+
+/* campaign.c */
+struct crash_campaign {
+	u64 nr;
+	/* Makes the @index-th; what it allocates is freed by the caller. */
+	void (*unit)(void *context, u64 index, struct crash_unit *unit);
+	void *context;
+	unsigned int workers;
+	bool quiet;
+};
+/*
+ * All of them, in processes. The totals do not depend on the number of workers. Stops at findings: *found is the
+ * first workload that has one (or cannot be judged), in the order of their numbers; U64_MAX: none.
+ */
+void crash_campaign_run(const struct crash_options *options, const struct crash_campaign *campaign,
+			struct crash_counts *counts, u64 *found);
+/* One workload in a process of its own, so that there can be more after a finding. */
+void crash_unit_apart(const struct crash_options *options, struct crash_unit *unit);
+
+#endif /* SIM_CRASH_CRASH_H */

@@ -1,0 +1,393 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Recording a life (life.h). */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "life.h"
+
+static void *grow(void *p, u32 need, u32 *max, size_t size)
+{
+	if (need <= *max)
+		return p;
+	while (*max < need)
+		*max = *max ? 2 * *max : 64;
+	p = realloc(p, *max * size);
+	if (!p)
+		abort();
+	return p;
+}
+
+void life_init(struct life *life)
+{
+	memset(life, 0, sizeof(*life));
+}
+
+void life_exit(struct life *life)
+{
+	free(life->event);
+	free(life->contents);
+	free(life->states);
+	free(life->ids);
+	free(life->table);
+	free(life->devices);
+	for (u32 d = 0; d < CRASH_DISKS; d++)
+		free(life->flights[d]);
+}
+
+static void problem(struct life *life, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (life->problem[0])
+		return;
+	va_start(ap, fmt);
+	vsnprintf(life->problem, sizeof(life->problem), fmt, ap);
+	va_end(ap);
+}
+
+static struct life_event *add_event(struct life *life, enum life_kind kind)
+{
+	struct life_event *e;
+
+	life->event = grow(life->event, life->nr + 1, &life->max, sizeof(*life->event));
+	e = &life->event[life->nr++];
+	memset(e, 0, sizeof(*e));
+	e->kind = kind;
+	return e;
+}
+
+static content_t *add_contents(struct life *life, u32 nr, u32 *first)
+{
+	*first = life->nr_contents;
+	life->contents = grow(life->contents, life->nr_contents + nr, &life->max_contents,
+			      sizeof(*life->contents));
+	life->nr_contents += nr;
+	return life->contents + *first;
+}
+
+/* What an opf means for durability; writes of zeroes are writes. */
+static void set_op(struct life_event *e, blk_opf_t opf)
+{
+	unsigned int op = opf & REQ_OP_MASK;
+
+	if (op == REQ_OP_DISCARD || op == REQ_OP_SECURE_ERASE)
+		e->op = LIFE_DISCARD;
+	else
+		e->op = e->sectors ? LIFE_WRITE : LIFE_FLUSH;
+	e->flags = (opf & REQ_FUA ? LIFE_FUA : 0) | (opf & REQ_PREFLUSH ? LIFE_PREFLUSH : 0);
+}
+
+/* ---- disks ---- */
+
+static void disk_issue(struct life *life, u32 disk, const struct disk_log_event *ev)
+{
+	struct life_event *e = add_event(life, LIFE_DISK_ISSUE);
+	struct life_flight *flight;
+	content_t *contents;
+
+	e->disk = disk;
+	e->sector = ev->sector;
+	e->sectors = ev->sectors;
+	set_op(e, ev->opf);
+	if (e->op == LIFE_WRITE) {
+		contents = add_contents(life, e->sectors, &e->contents);
+		for (u32 i = 0; i < e->sectors; i++)
+			contents[i] = ev->data ? content_of_data(ev->data, i) : CONTENT_ZERO;
+	}
+	life->flights[disk] = grow(life->flights[disk], life->nr_flights[disk] + 1,
+				   &life->max_flights[disk], sizeof(*life->flights[disk]));
+	flight = &life->flights[disk][life->nr_flights[disk]++];
+	flight->id = ev->id;
+	flight->event = life->nr;
+}
+
+static void disk_end(struct life *life, u32 disk, const struct disk_log_event *ev)
+{
+	struct life_flight *flight = life->flights[disk];
+	u32 last = life->nr_flights[disk], i;
+	struct life_event *e;
+
+	for (i = 0; i < last && flight[i].id != ev->id; i++)
+		;
+	if (i == last)
+		return; /* issued while nothing was recorded */
+	e = add_event(life, LIFE_DISK_END);
+	e->disk = disk;
+	e->issue = flight[i].event;
+	e->error = ev->error;
+	flight[i] = flight[last - 1];
+	life->nr_flights[disk]--;
+}
+
+void life_disk_event(struct life *life, u32 disk, const struct disk_log_event *ev)
+{
+	if (life->off)
+		return;
+	if (ev->completed)
+		disk_end(life, disk, ev);
+	else
+		disk_issue(life, disk, ev);
+}
+
+/* ---- the target's state ---- */
+
+bool life_status(const char *device, struct target_status *st)
+{
+	char line[8192], *params;
+
+	if (!device[0] || !dmctl_exists(device) ||
+	    dmctl_status(device, STATUSTYPE_INFO, line, sizeof(line)))
+		return false;
+	line[strcspn(line, "\n")] = '\0';
+	params = strstr(line, " multisnapshot ");
+	if (!params)
+		return false;
+	if (!target_status_parse(params + strlen(" multisnapshot "), st))
+		sim_fail("status of %s: not as specified", device);
+	return true;
+}
+
+static bool same_state(const struct life *life, const struct life_state *old, bool loaded,
+		       const struct target_status *st)
+{
+	if (old->loaded != loaded)
+		return false;
+	return !loaded || (old->error == st->error &&
+			   old->prepared == st->prepared && old->nr_ids == st->nr &&
+			   !memcmp(life->ids + old->ids, st->ids, st->nr * sizeof(snapid_t)));
+}
+
+static u32 add_state(struct life *life)
+{
+	struct target_status st;
+	bool loaded = life_status(life->device, &st);
+	struct life_state *s;
+
+	if (life->nr_states && same_state(life, &life->states[life->nr_states - 1], loaded, &st))
+		return life->nr_states - 1;
+	life->states = grow(life->states, life->nr_states + 1, &life->max_states, sizeof(*life->states));
+	s = &life->states[life->nr_states];
+	memset(s, 0, sizeof(*s));
+	s->loaded = loaded;
+	if (loaded) {
+		s->error = st.error;
+		s->prepared = st.prepared;
+		s->nr_ids = st.nr;
+		s->ids = life->nr_ids;
+		life->ids = grow(life->ids, life->nr_ids + st.nr, &life->max_ids, sizeof(*life->ids));
+		memcpy(life->ids + s->ids, st.ids, st.nr * sizeof(snapid_t));
+		life->nr_ids += st.nr;
+	}
+	return life->nr_states++;
+}
+
+void life_log(struct life *life, const char *line)
+{
+	if (!life->unmarked && strstr(line, "refused the invalid mark"))
+		life->unmarked = life->nr;
+}
+
+/* ---- users ---- */
+
+u32 life_io_issue(struct life *life, snapid_t id, blk_opf_t opf, sector_t sector, u32 sectors,
+		  const tag_t *tags, u32 line)
+{
+	struct life_event *e;
+	content_t *contents;
+
+	if (life->off)
+		return 0;
+	e = add_event(life, LIFE_IO_ISSUE);
+	e->id = id;
+	e->sector = sector;
+	e->sectors = sectors;
+	e->line = line;
+	set_op(e, opf);
+	if (e->op == LIFE_WRITE) {
+		contents = add_contents(life, sectors, &e->contents);
+		for (u32 i = 0; i < sectors; i++)
+			contents[i] = tags ? content_of_tag(tags[i]) : CONTENT_ZERO;
+	}
+	return life->nr;
+}
+
+void life_io_end(struct life *life, u32 issue, int error)
+{
+	u32 state;
+	struct life_event *e;
+
+	if (life->off || !issue)
+		return;
+	state = add_state(life);
+	e = add_event(life, LIFE_IO_END);
+	e->issue = issue;
+	e->error = error;
+	e->state = state;
+}
+
+u32 life_ctl_begin(struct life *life, u32 line)
+{
+	u32 state;
+	struct life_event *e;
+
+	if (life->off)
+		return 0;
+	state = add_state(life);
+	e = add_event(life, LIFE_CTL_BEGIN);
+	e->line = line;
+	e->state = state;
+	return life->nr;
+}
+
+void life_ctl_end(struct life *life, u32 begin, int error)
+{
+	u32 state;
+	struct life_event *e;
+
+	if (life->off || !begin)
+		return;
+	state = add_state(life);
+	e = add_event(life, LIFE_CTL_END);
+	e->issue = begin;
+	e->error = error;
+	e->state = state;
+}
+
+/* ---- as hooks of a script's executor ---- */
+
+/* "0 LEN multisnapshot ORIGIN STORE ...": what a recovery has to load. */
+static void origin_table(struct life *life, const char *name, const char *table)
+{
+	char origin[WORLD_NAME_MAX], store[WORLD_NAME_MAX];
+
+	if (sscanf(table, "%*s %*s %*s %63s %63s", origin, store) != 2)
+		return;
+	if (life->table) {
+		if (strcmp(life->disk_name[CRASH_ORIGIN], origin) ||
+		    strcmp(life->disk_name[CRASH_STORE], store) || strcmp(life->device, name))
+			problem(life, "more than one target multisnapshot: %s and %s", life->device,
+				name);
+		return;
+	}
+	if (!strstr(table, " mikulas "))
+		problem(life, "the store keeps nothing from one life to the next: only mikulas does");
+	life->table = strdup(table);
+	snprintf(life->device, sizeof(life->device), "%s", name);
+	strcpy(life->disk_name[CRASH_ORIGIN], origin);
+	strcpy(life->disk_name[CRASH_STORE], store);
+}
+
+static bool is_table(const struct script_command *c, const char *target)
+{
+	return !strcmp(c->verb->name, "dmsetup") && c->args.text && strcmp(c->args.sub, "message") &&
+	       strstr(c->args.text, target);
+}
+
+bool life_find_target(struct life *life, const struct script_command *script)
+{
+	for (const struct script_command *c = script; c; c = c->next) {
+		if (c->block)
+			life_find_target(life, c->block);
+		if (is_table(c, " multisnapshot ") && !c->expect_error)
+			origin_table(life, c->args.name, c->args.text);
+	}
+	return life->table && !life->problem[0];
+}
+
+static void snapshot_table(struct life *life, const char *name, const char *table)
+{
+	struct life_device *d = life->devices;
+	char text[64];
+	snapid_t id;
+
+	if (sscanf(table, "%*s %*s %*s %*s %63s", text) != 1 || !snapid_parse(text, &id))
+		return;
+	while (d < life->devices + life->nr_devices && strcmp(d->name, name))
+		d++;
+	if (d == life->devices + life->nr_devices) {
+		life->devices = realloc(life->devices, (life->nr_devices + 1) * sizeof(*d));
+		if (!life->devices)
+			abort();
+		d = &life->devices[life->nr_devices++];
+		snprintf(d->name, sizeof(d->name), "%s", name);
+	}
+	d->id = id;
+}
+
+static const struct life_device *find_device(const struct life *life, const char *name)
+{
+	for (u32 i = 0; i < life->nr_devices; i++)
+		if (!strcmp(life->devices[i].name, name))
+			return &life->devices[i];
+	return NULL;
+}
+
+static u64 hook_io_begin(void *context, const struct script_command *c, sector_t sector, u32 sectors,
+			 const tag_t *tags)
+{
+	struct life *life = context;
+	const struct life_device *d = find_device(life, c->args.name);
+
+	if ((c->args.opf & REQ_OP_MASK) == REQ_OP_READ)
+		return 0;
+	if (c->args.fill >= CRASH_WRITE_MAX && (c->args.opf & REQ_OP_MASK) == REQ_OP_WRITE && tags)
+		problem(life, "line %u: fill= must be less than %u here", c->line, CRASH_WRITE_MAX);
+	if (d)
+		return life_io_issue(life, d->id, c->args.opf, sector, sectors, tags, c->line);
+	if (!strcmp(life->device, c->args.name))
+		return life_io_issue(life, SNAPID_ORIGIN, c->args.opf, sector, sectors, tags, c->line);
+	/* Before anything is loaded a script may fill the origin from below. */
+	if (!strcmp(life->disk_name[CRASH_ORIGIN], c->args.name) && !dmctl_exists(life->device))
+		return life_io_issue(life, SNAPID_ORIGIN, c->args.opf, sector, sectors, tags, c->line);
+	if (!strcmp(life->disk_name[CRASH_STORE], c->args.name) && !dmctl_exists(life->device)) {
+		if (!life->off)
+			add_event(life, LIFE_WIPE)->line = c->line;
+		return 0;
+	}
+	problem(life, "line %u: I/O to %s, which is neither the origin target nor a snapshot", c->line,
+		c->args.name);
+	return 0;
+}
+
+static void hook_io_end(void *context, u64 begun, int error)
+{
+	life_io_end(context, begun, error);
+}
+
+static u64 hook_ctl_begin(void *context, const struct script_command *c)
+{
+	struct life *life = context;
+	u32 begin;
+
+	if (is_table(c, " multisnap-snap "))
+		snapshot_table(life, c->args.name, c->args.text);
+	if (strcmp(life->device, c->args.name))
+		return 0;
+	begin = life_ctl_begin(life, c->line);
+	if (begin && is_table(c, " sync-snapshots "))
+		life->event[begin - 1].flags = LIFE_SYNC;
+	return begin;
+}
+
+static void hook_ctl_end(void *context, u64 begun, int error)
+{
+	life_ctl_end(context, begun, error);
+}
+
+/* What the script has begun comes to its end, unseen. */
+static void hook_crashed(void *context)
+{
+	struct life *life = context;
+
+	life->off = true;
+}
+
+const struct script_hooks life_hooks = {
+	.io_begin = hook_io_begin,
+	.io_end = hook_io_end,
+	.ctl_begin = hook_ctl_begin,
+	.ctl_end = hook_ctl_end,
+	.crashed = hook_crashed,
+};

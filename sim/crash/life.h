@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * One life of the disks, from power on to power off, as a list of events: what both disks were asked for and when it
+ * ended, what users of the devices did, and what the administrator did.
+ *
+ * The number of an event, from 1, is the moment right after it. life_hooks() and life_disk_event() record.
+ */
+#ifndef SIM_CRASH_LIFE_H
+#define SIM_CRASH_LIFE_H
+
+#include "image.h"
+#include "script.h"
+#include "status.h"
+
+enum life_kind {
+	LIFE_DISK_ISSUE,
+	LIFE_DISK_END,
+	LIFE_IO_ISSUE,	/* on the origin target or a snapshot device */
+	LIFE_IO_END,
+	LIFE_CTL_BEGIN,	/* dmsetup on the origin target */
+	LIFE_CTL_END,
+	LIFE_WIPE,	/* somebody wrote to the store while no target was loaded */
+};
+
+enum life_op {
+	LIFE_WRITE,
+	LIFE_DISCARD,
+	LIFE_FLUSH,	/* without data */
+};
+
+#define LIFE_FUA 1
+#define LIFE_PREFLUSH 2
+#define LIFE_SYNC 4	/* CTL_BEGIN: loads a table with sync-snapshots, which creates and deletes */
+
+struct life_event {
+	u8 kind, op, flags;	/* flags of a request are LIFE_FUA, LIFE_PREFLUSH */
+	u8 disk;		/* of DISK events */
+	u32 issue;		/* END: number of the event it ends */
+	snapid_t id;		/* of IO events; SNAPID_ORIGIN is the origin target */
+	sector_t sector;
+	u32 sectors;
+	u32 contents;		/* LIFE_WRITE issue: index of the first in life->contents */
+	s32 error;		/* END: 0 or -errno */
+	u32 state;		/* CTL_*, IO_END: index in life->states of the target after it */
+	u32 line;		/* CTL_BEGIN, IO_ISSUE: of the script, 0: none */
+};
+
+/* What the status of the origin target said. */
+struct life_state {
+	bool loaded;		/* else nothing else means anything */
+	s32 error;
+	snapid_t prepared;	/* SNAPID_ORIGIN: none */
+	u32 nr_ids, ids;	/* the first in life->ids, ascending */
+};
+
+struct life {
+	struct life_event *event;
+	u32 nr, max;
+	content_t *contents;
+	u32 nr_contents, max_contents;
+	struct life_state *states;
+	u32 nr_states, max_states;
+	snapid_t *ids;
+	u32 nr_ids, max_ids;
+	char *table;				/* of the origin target */
+	char device[WORLD_NAME_MAX];		/* its name */
+	bool off;				/* nothing is recorded */
+	u32 unmarked;				/* the event before the store refused the mark of section 6; 0: never */
+	/* Names of snapshot devices. */
+	struct life_device {
+		char name[WORLD_NAME_MAX];
+		snapid_t id;
+	} *devices;
+	u32 nr_devices;
+	/* Issues in flight on each disk: id of the disk's log to event. */
+	struct life_flight {
+		u64 id;
+		u32 event;
+	} *flights[CRASH_DISKS];
+	u32 nr_flights[CRASH_DISKS], max_flights[CRASH_DISKS];
+	char disk_name[CRASH_DISKS][WORLD_NAME_MAX];
+	char problem[256];			/* what this engine cannot do; empty: none */
+};
+
+void life_init(struct life *life);
+void life_exit(struct life *life);
+
+/* To be called by the write log of a disk. */
+void life_disk_event(struct life *life, u32 disk, const struct disk_log_event *ev);
+/* A line of the kernel log. */
+void life_log(struct life *life, const char *line);
+/* Hooks for an executor of scripts, with the life as their context. */
+extern const struct script_hooks life_hooks;
+/* Before the script is played: which target it is about. False: it has none, or more than one. */
+bool life_find_target(struct life *life, const struct script_command *script);
+
+/* The same without a script: @device is the origin target's name or that of a snapshot known. */
+u32 life_io_issue(struct life *life, snapid_t id, blk_opf_t opf, sector_t sector, u32 sectors,
+		  const tag_t *tags, u32 line);
+void life_io_end(struct life *life, u32 issue, int error);
+u32 life_ctl_begin(struct life *life, u32 line);
+void life_ctl_end(struct life *life, u32 begin, int error);
+
+static inline const struct life_event *life_at(const struct life *life, u32 number)
+{
+	return &life->event[number - 1];
+}
+
+/* The status of an origin target, in a thread. False: there is none that is loaded. */
+bool life_status(const char *device, struct target_status *st);
+
+#endif /* SIM_CRASH_LIFE_H */

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Events and findings, told to a reader. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "crash.h"
+
+static const char *op_name(const struct life_event *e)
+{
+	if (e->op == LIFE_FLUSH)
+		return "flush";
+	return e->op == LIFE_DISCARD ? "discard" : "write";
+}
+
+static void print_request(const struct life *life, const struct image *im, const struct life_event *e,
+			  char *buf, size_t size)
+{
+	content_t first, last;
+	char text[128];
+	size_t n;
+
+	n = snprintf(buf, size, "%s%s%s", op_name(e),
+		     e->op != LIFE_FLUSH && e->flags & LIFE_PREFLUSH ? " preflush" : "",
+		     e->flags & LIFE_FUA ? " fua" : "");
+	if (e->op == LIFE_FLUSH || n >= size)
+		return;
+	n += snprintf(buf + n, size - n, " %llu+%u", (unsigned long long)e->sector, e->sectors);
+	if (e->op != LIFE_WRITE || n >= size)
+		return;
+	first = life->contents[e->contents];
+	last = life->contents[e->contents + e->sectors - 1];
+	content_print(im, first, text, sizeof(text));
+	n += snprintf(buf + n, size - n, ": %s", text);
+	if (e->sectors == 1 || n >= size)
+		return;
+	content_print(im, last, text, sizeof(text));
+	snprintf(buf + n, size - n, " ... %s", text);
+}
+
+static void print_state(const struct life *life, u32 state, char *buf, size_t size)
+{
+	const struct life_state *s = &life->states[state];
+	char id[32];
+	size_t n;
+
+	if (!s->loaded) {
+		snprintf(buf, size, "not loaded");
+		return;
+	}
+	n = snprintf(buf, size, "%s%ssnapshots:", s->error ? errno_name(s->error) : "", s->error ? ", " : "");
+	for (u32 i = 0; i < s->nr_ids && n < size; i++) {
+		snapid_print(id, sizeof(id), life->ids[s->ids + i]);
+		n += snprintf(buf + n, size - n, " %s", id);
+	}
+	if (!s->nr_ids && n < size)
+		snprintf(buf + n, size - n, " none");
+}
+
+void life_print(const struct life *life, const struct image *im, u32 number, char *buf, size_t size)
+{
+	const struct life_event *e = life_at(life, number);
+	const struct life_event *issue = e->issue ? life_at(life, e->issue) : e;
+	char device[48], what[400], line[24] = "";
+
+	if (issue->line)
+		snprintf(line, sizeof(line), "line %u: ", issue->line);
+	switch (e->kind) {
+	case LIFE_DISK_ISSUE:
+	case LIFE_DISK_END:
+		print_request(life, im, issue, what, sizeof(what));
+		snprintf(buf, size, "    %s %s %s%s%s", issue->disk ? "store" : "origin",
+			 e->kind == LIFE_DISK_ISSUE ? "is asked to" : "has ended", what,
+			 e->error ? ": " : "", e->error ? errno_name(e->error) : "");
+		return;
+	case LIFE_IO_ISSUE:
+	case LIFE_IO_END:
+		if (issue->id == SNAPID_ORIGIN)
+			snprintf(device, sizeof(device), "origin");
+		else
+			snapid_print(device, sizeof(device), issue->id);
+		print_request(life, im, issue, what, sizeof(what));
+		snprintf(buf, size, "%s%s %s of %s%s%s", line, e->kind == LIFE_IO_ISSUE ? "begins" : "ended:",
+			 what, device, e->error ? ": " : "", e->error ? errno_name(e->error) : "");
+		return;
+	default:
+		print_state(life, e->state, what, sizeof(what));
+		snprintf(buf, size, "%s%s%s%s; %s", line,
+			 e->kind == LIFE_CTL_BEGIN ? "command begins" : "command ended",
+			 e->error ? ": " : "", e->error ? errno_name(e->error) : "", what);
+	}
+}
+
+/* ---- what survived ---- */
+
+static void print_survivors(const struct crash *c, const struct life *life, u32 event, FILE *out)
+{
+	char text[400];
+	bool some = false;
+
+	for (u32 n = 1; n <= event; n++) {
+		const struct life_event *e = life_at(life, n);
+		u32 choices = 0;
+
+		if (e->kind != LIFE_DISK_ISSUE || !e->sectors)
+			continue;
+		for (u32 i = 0; i < c->im.nr_choices; i++)
+			choices += c->im.choices[i].disk == e->disk && c->im.choices[i].sector >= e->sector &&
+				   c->im.choices[i].sector < e->sector + e->sectors;
+		if (!choices)
+			continue;
+		print_request(life, &c->im, e, text, sizeof(text));
+		if (!some)
+			fprintf(out, "not certain to be on the disks:\n");
+		some = true;
+		fprintf(out, "  %s: %s\n", c->disk_name[e->disk], text);
+	}
+	if (!some)
+		fprintf(out, "everything that had been written is on the disks.\n");
+}
+
+static void print_decisions(const struct crash *c, const struct crash_cut *cut, FILE *out)
+{
+	char text[160];
+
+	for (u32 i = 0; i < cut->nr_decisions; i++) {
+		const struct crash_decision *d = &cut->decisions[i];
+
+		for (u32 j = 0; j < c->im.nr_choices; j++) {
+			const struct choice *ch = &c->im.choices[j];
+
+			if (ch->disk != d->disk || ch->sector != d->sector || d->option >= ch->nr)
+				continue;
+			content_print(&c->im, choice_option(&c->im, ch, d->option), text, sizeof(text));
+			fprintf(out, "  sector %llu of %s has %s: %s\n", (unsigned long long)d->sector,
+				c->disk_name[d->disk],
+				d->option + 1 == ch->nr ? "the newest" : d->option ? "an older one" : "the oldest",
+				text);
+			break;
+		}
+	}
+	if (cut->nr_decisions)
+		fprintf(out, "and of the other sectors, any.\n");
+}
+
+void story_print(const struct crash *c, const struct life *life, u32 event, const struct crash_cut *cut,
+		 FILE *out)
+{
+	char text[600];
+
+	fprintf(out, "---- what happened ----\n");
+	for (u32 n = 1; n <= event; n++) {
+		life_print(life, &c->im, n, text, sizeof(text));
+		fprintf(out, "%5u %s\n", n, text);
+	}
+	fprintf(out, "---- the power goes ----\n");
+	print_survivors(c, life, event, out);
+	print_decisions(c, cut, out);
+}

@@ -1,0 +1,487 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What may be found (truth.h). The moments at which snapshots come and go are taken from the states that the life
+ * has recorded: a snapshot that is in one status and was not in the one before came while one of the commands ran
+ * that were under way in between.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* strcasestr() */
+#endif
+#include <stdlib.h>
+#include <string.h>
+
+#include "truth.h"
+
+/* ---- when snapshots exist ---- */
+
+static bool has_id(const struct life *life, const struct life_state *s, snapid_t id)
+{
+	for (u32 i = 0; i < s->nr_ids; i++)
+		if (life->ids[s->ids + i] == id)
+			return true;
+	return false;
+}
+
+/* The number of the event that ends the command that begins with event @begin; CELLS_PENDING: none. */
+static u32 command_end(const struct life *life, u32 begin)
+{
+	for (u32 n = begin + 1; n <= life->nr; n++)
+		if (life_at(life, n)->kind == LIFE_CTL_END && life_at(life, n)->issue == begin)
+			return n;
+	return CELLS_PENDING;
+}
+
+/* The first command that was under way at some time between the events @known and @until; else @until. */
+static u32 first_command(const struct life *life, u32 known, u32 until)
+{
+	for (u32 n = 1; n <= until; n++)
+		if (life_at(life, n)->kind == LIFE_CTL_BEGIN && command_end(life, n) > known)
+			return n;
+	return until;
+}
+
+/* A status shows what is about to become durable: it is when all commands under way at @now have ended. */
+static u32 commands_ended(const struct life *life, u32 now)
+{
+	u32 last = now;
+
+	for (u32 n = now + 1; n <= life->nr; n++) {
+		const struct life_event *e = life_at(life, n);
+
+		if (e->kind == LIFE_CTL_END && e->issue <= now)
+			last = n;
+	}
+	return last;
+}
+
+static struct truth_snapshot *add_snapshot(struct truth *t, snapid_t id, u32 coming, u32 live)
+{
+	struct truth_snapshot *s;
+
+	t->snapshots = realloc(t->snapshots, (t->nr_snapshots + 1) * sizeof(*s));
+	if (!t->snapshots)
+		abort();
+	s = &t->snapshots[t->nr_snapshots++];
+	memset(s, 0, sizeof(*s));
+	s->id = id;
+	s->coming = coming;
+	s->live = live;
+	s->going = s->gone = CELLS_PENDING;
+	return s;
+}
+
+static struct truth_snapshot *present(struct truth *t, snapid_t id)
+{
+	for (u32 i = 0; i < t->nr_snapshots; i++)
+		if (t->snapshots[i].id == id && t->snapshots[i].gone == CELLS_PENDING)
+			return &t->snapshots[i];
+	return NULL;
+}
+
+static void compare_states(struct truth *t, const struct life_state *s, u32 known, u32 now)
+{
+	const struct life *life = t->life;
+	u32 first = 0;
+
+	for (u32 i = 0; i < s->nr_ids; i++) {
+		snapid_t id = life->ids[s->ids + i];
+
+		if (present(t, id))
+			continue;
+		first = first ? first : first_command(life, known, now);
+		add_snapshot(t, id, first, commands_ended(life, now));
+	}
+	for (u32 i = 0; i < t->nr_snapshots; i++) {
+		struct truth_snapshot *snapshot = &t->snapshots[i];
+
+		if (snapshot->gone != CELLS_PENDING || has_id(life, s, snapshot->id))
+			continue;
+		first = first ? first : first_command(life, known, now);
+		snapshot->going = first;
+		snapshot->gone = commands_ended(life, now);
+	}
+}
+
+static bool has_state(const struct life_event *e)
+{
+	return e->kind == LIFE_IO_END || e->kind == LIFE_CTL_BEGIN || e->kind == LIFE_CTL_END;
+}
+
+/* From event @from until @until any snapshot may exist. */
+static void add_wild(struct truth *t, u32 from, u32 until)
+{
+	t->wild = realloc(t->wild, (t->nr_wild + 1) * sizeof(*t->wild));
+	if (!t->wild)
+		abort();
+	t->wild[t->nr_wild++] = (struct truth_wild){ from, until };
+}
+
+static bool is_wild(const struct truth *t)
+{
+	for (u32 i = 0; i < t->nr_wild; i++)
+		if (t->wild[i].from <= t->now && t->now < t->wild[i].until)
+			return true;
+	return false;
+}
+
+/* From here to the next status that is seen, snapshots may be there or not, and then they are other ones. */
+static void wipe(struct truth *t, u32 n)
+{
+	const struct life *life = t->life;
+	u32 seen = n + 1;
+
+	while (seen <= life->nr && !(has_state(life_at(life, seen)) &&
+				     life->states[life_at(life, seen)->state].loaded))
+		seen++;
+	for (u32 i = 0; i < t->nr_snapshots; i++) {
+		if (t->snapshots[i].gone != CELLS_PENDING)
+			continue;
+		t->snapshots[i].going = n;
+		t->snapshots[i].gone = seen <= life->nr ? seen : CELLS_PENDING - 1;
+	}
+}
+
+/* One pass over the life: coming and going of snapshots, the first load, the first error. */
+static void find_moments(struct truth *t)
+{
+	const struct life *life = t->life;
+	const struct life_state *last = NULL;
+	bool preserve = life->table && strcasestr(life->table, "preserve-on-error");
+	u32 known = 0, last_state = U32_MAX, wild = 0;
+
+	t->first_load = t->excused = CELLS_PENDING;
+	for (u32 n = 1; n <= life->nr; n++) {
+		const struct life_event *e = life_at(life, n);
+		const struct life_state *s;
+
+		if (e->kind == LIFE_CTL_BEGIN && t->first_load == CELLS_PENDING)
+			t->first_load = n;
+		if (e->kind == LIFE_CTL_BEGIN && e->flags & LIFE_SYNC && !wild)
+			wild = n;
+		if (e->kind == LIFE_WIPE)
+			wipe(t, n);
+		if (!has_state(e))
+			continue;
+		s = &life->states[e->state];
+		if (!s->loaded)
+			continue;
+		if (wild) {
+			add_wild(t, wild, n);
+			wild = 0;
+		}
+		if (s->error && t->excused == CELLS_PENDING && !preserve)
+			t->excused = known;
+		if (e->state != last_state)
+			compare_states(t, s, known, n);
+		last = s;
+		last_state = e->state;
+		known = n;
+	}
+	if (wild)
+		add_wild(t, wild, CELLS_PENDING);
+	if (life->unmarked && life->unmarked < t->excused)
+		t->excused = life->unmarked;
+	/* Prepared, and nobody saw any more whether it was created. */
+	if (last && last->prepared != SNAPID_ORIGIN && !present(t, last->prepared) && known < life->nr) {
+		u32 first = first_command(life, known, life->nr);
+
+		if (first < life->nr)
+			add_snapshot(t, last->prepared, first, CELLS_PENDING);
+	}
+}
+
+void truth_init(struct truth *t, const struct life *life, const struct image *im, sector_t sectors)
+{
+	memset(t, 0, sizeof(*t));
+	t->life = life;
+	t->im = im;
+	cells_init(&t->origin, sectors);
+	for (sector_t s = 0; s < sectors; s++)
+		t->origin.cell[s].base = image_get(im, CRASH_ORIGIN, s);
+	find_moments(t);
+}
+
+void truth_init_seen(struct truth *t, const struct life *life, const struct image *im, sector_t sectors,
+		     const struct seen *seen)
+{
+	memset(t, 0, sizeof(*t));
+	t->life = life;
+	t->im = im;
+	cells_init(&t->origin, sectors);
+	for (sector_t s = 0; s < sectors; s++)
+		t->origin.cell[s].base = seen->origin.contents[s];
+	for (u32 i = 0; i < seen->status.nr; i++) {
+		struct truth_snapshot *snapshot = add_snapshot(t, seen->status.ids[i], 0, 0);
+
+		snapshot->begun = true;
+		cells_init(&snapshot->cells, sectors);
+		for (sector_t s = 0; s < sectors; s++)
+			snapshot->cells.cell[s].base = seen->snapshots[i].contents[s];
+	}
+	find_moments(t);
+	t->first_load = 0;
+}
+
+void truth_exit(struct truth *t)
+{
+	cells_exit(&t->origin);
+	for (u32 i = 0; i < t->nr_snapshots; i++)
+		if (t->snapshots[i].begun)
+			cells_exit(&t->snapshots[i].cells);
+	free(t->snapshots);
+	free(t->wild);
+}
+
+/* ---- I/O ---- */
+
+/* The snapshot of that id that exists at this moment, perhaps; NULL: there is none. */
+static struct truth_snapshot *find_now(const struct truth *t, snapid_t id)
+{
+	for (u32 i = 0; i < t->nr_snapshots; i++) {
+		struct truth_snapshot *s = &t->snapshots[i];
+
+		if (s->id == id && s->coming <= t->now && t->now < s->gone)
+			return s;
+	}
+	return NULL;
+}
+
+static struct cells *cells_of(const struct truth *t, snapid_t id)
+{
+	struct truth_snapshot *s;
+
+	if (id == SNAPID_ORIGIN)
+		return (struct cells *)&t->origin;
+	s = find_now(t, id);
+	return s && s->begun ? &s->cells : NULL;
+}
+
+static void io_issue(struct truth *t, const struct life_event *e)
+{
+	struct cells *cells = cells_of(t, e->id);
+
+	for (u32 i = 0; cells && i < e->sectors && e->sector + i < cells->sectors; i++) {
+		if (e->op == LIFE_WRITE) {
+			cells_issue(cells, t->now, e->sector + i, t->life->contents[e->contents + i]);
+			continue;
+		}
+		cells_issue(cells, t->now, e->sector + i, CONTENT_ZERO);
+		cells_issue(cells, t->now, e->sector + i, content_of_tag(TAG_JUNK));
+	}
+}
+
+static void io_end(struct truth *t, const struct life_event *e)
+{
+	const struct life_event *issue = life_at(t->life, e->issue);
+	struct cells *cells = cells_of(t, issue->id);
+	u32 sectors;
+
+	if (!cells)
+		return;
+	if (issue->flags & LIFE_PREFLUSH && !e->error)
+		cells_flushed(cells, e->issue);
+	if (issue->sector >= cells->sectors)
+		return;
+	sectors = min_t(u64, issue->sectors, cells->sectors - issue->sector);
+	/* A discard may do nothing at all: what was there before stays possible. */
+	cells_end(cells, t->now, e->issue, issue->sector, sectors, issue->flags & LIFE_FUA,
+		  e->error || issue->op == LIFE_DISCARD);
+}
+
+/* What the snapshot began with, as far as that is known now. */
+static u32 first_contents(const struct truth *t, const struct truth_snapshot *snapshot, sector_t sector,
+			  content_t options[CELLS_MAX])
+{
+	const struct cells_suppose then = { .power_on = true, .before = snapshot->coming };
+	const struct cells *master = cells_of(t, snapid_master(snapshot->id));
+
+	if (!master)
+		master = &t->origin;
+	return cells_options(master, sector, &then, options, NULL);
+}
+
+static void begin_snapshots(struct truth *t)
+{
+	content_t options[CELLS_MAX];
+
+	for (u32 i = 0; i < t->nr_snapshots; i++) {
+		struct truth_snapshot *snapshot = &t->snapshots[i];
+
+		if (snapshot->live != t->now || snapshot->begun)
+			continue;
+		cells_init(&snapshot->cells, t->origin.sectors);
+		for (sector_t s = 0; s < t->origin.sectors; s++)
+			cells_set_base(&snapshot->cells, s, options,
+				       first_contents(t, snapshot, s, options));
+		snapshot->begun = true;
+	}
+}
+
+void truth_step(struct truth *t)
+{
+	const struct life_event *e = life_at(t->life, ++t->now);
+
+	if (e->kind == LIFE_IO_ISSUE)
+		io_issue(t, e);
+	else if (e->kind == LIFE_IO_END)
+		io_end(t, e);
+	if (has_state(e))
+		begin_snapshots(t);
+}
+
+/* ---- judgement ---- */
+
+u32 truth_options(const struct truth *t, enum truth_when when, snapid_t id, sector_t sector,
+		  content_t options[CELLS_MAX])
+{
+	const struct cells_suppose suppose = { .power_on = when == TRUTH_ON };
+	const struct cells *cells = cells_of(t, id);
+
+	if (cells)
+		return cells_options(cells, sector, &suppose, options, NULL);
+	return first_contents(t, find_now(t, id), sector, options);
+}
+
+static bool may_be(const struct truth *t, content_t c, const content_t *options, u32 nr)
+{
+	const struct choice *ch;
+
+	c = image_decided(t->im, c);
+	for (u32 i = 0; i < nr; i++)
+		if (image_decided(t->im, options[i]) == c)
+			return true;
+	if (!content_is_choice(c))
+		return false;
+	ch = image_choice(t->im, c);
+	for (u32 i = 0; i < ch->nr; i++)
+		if (!may_be(t, choice_option(t->im, ch, i), options, nr))
+			return false;
+	return true;
+}
+
+void content_print(const struct image *im, content_t c, char *buf, size_t size)
+{
+	const struct choice *ch;
+	size_t n;
+	tag_t tag;
+
+	c = image_decided(im, c);
+	if (!content_is_choice(c)) {
+		tag = content_tag(c);
+		if (tag == TAG_ZERO)
+			snprintf(buf, size, "zeroes");
+		else if (tag == TAG_JUNK)
+			snprintf(buf, size, "what the device likes");
+		else if (tag & TAG_LITERAL)
+			snprintf(buf, size, "other data (%016llx)", (unsigned long long)tag);
+		else
+			snprintf(buf, size, "fill=%llu of sector %llu",
+				 (unsigned long long)tag_write_no(tag),
+				 (unsigned long long)tag_sector(tag));
+		return;
+	}
+	ch = image_choice(im, c);
+	n = snprintf(buf, size, "any of (");
+	for (u32 i = 0; i < ch->nr && n < size; i++) {
+		n += snprintf(buf + n, size - n, "%s", i ? ", " : "");
+		if (n < size)
+			content_print(im, choice_option(im, ch, i), buf + n, size - n);
+		n += strlen(buf + n);
+	}
+	if (n < size)
+		snprintf(buf + n, size - n, ")");
+}
+
+static void device_name(snapid_t id, char *buf, size_t size)
+{
+	char text[32];
+
+	if (id == SNAPID_ORIGIN) {
+		snprintf(buf, size, "the origin");
+		return;
+	}
+	snapid_print(text, sizeof(text), id);
+	snprintf(buf, size, "snapshot %s", text);
+}
+
+static bool judge_device(const struct truth *t, enum truth_when when, const struct seen_device *d,
+			 char *what, size_t size)
+{
+	content_t options[CELLS_MAX];
+	char name[48], got[256];
+	size_t n;
+
+	device_name(d->id, name, sizeof(name));
+	if (d->error) {
+		snprintf(what, size, "%s cannot be read: %s", name, errno_name(d->error));
+		return t->excused <= t->now && d->id != SNAPID_ORIGIN;
+	}
+	for (sector_t s = 0; s < t->origin.sectors; s++) {
+		u32 nr = truth_options(t, when, d->id, s, options);
+
+		if (may_be(t, d->contents[s], options, nr))
+			continue;
+		content_print(t->im, d->contents[s], got, sizeof(got));
+		n = snprintf(what, size, "sector %llu of %s reads %s; allowed:",
+			     (unsigned long long)s, name, got);
+		for (u32 i = 0; i < nr && n < size; i++) {
+			content_print(t->im, options[i], got, sizeof(got));
+			n += snprintf(what + n, size - n, "%s %s", i ? " or" : "", got);
+		}
+		return false;
+	}
+	return true;
+}
+
+static bool judge_ids(const struct truth *t, const struct seen *seen, char *what, size_t size)
+{
+	char name[48];
+
+	for (u32 i = 0; i < seen->status.nr; i++) {
+		if (find_now(t, seen->status.ids[i]) || is_wild(t))
+			continue;
+		device_name(seen->status.ids[i], name, sizeof(name));
+		snprintf(what, size, "%s exists and should not", name);
+		return false;
+	}
+	for (u32 i = 0; i < t->nr_snapshots; i++) {
+		const struct truth_snapshot *s = &t->snapshots[i];
+		bool found = false;
+
+		if (t->now < s->live || t->now >= s->going || t->excused <= t->now)
+			continue;
+		for (u32 j = 0; j < seen->status.nr; j++)
+			found |= seen->status.ids[j] == s->id;
+		if (found)
+			continue;
+		device_name(s->id, name, sizeof(name));
+		snprintf(what, size, "%s is missing", name);
+		return false;
+	}
+	return true;
+}
+
+bool truth_judge(const struct truth *t, enum truth_when when, const struct seen *seen, char *what, size_t size)
+{
+	bool excused = t->excused <= t->now;
+
+	if (seen->load_error) {
+		snprintf(what, size, "the target does not load: %s%s%s", errno_name(seen->load_error),
+			 seen->reason[0] ? ": " : "", seen->reason);
+		return excused;
+	}
+	if (seen->status.error && !excused) {
+		snprintf(what, size, "the status shows the error %s", errno_name(seen->status.error));
+		return false;
+	}
+	if (!judge_ids(t, seen, what, size) || !judge_device(t, when, &seen->origin, what, size))
+		return false;
+	/* The store device refused to be marked: docs/dm-multisnapshot.rst states this one limit. */
+	if (t->life->unmarked && t->life->unmarked <= t->now)
+		return true;
+	for (u32 i = 0; i < seen->status.nr; i++)
+		if (find_now(t, seen->status.ids[i]) &&
+		    !judge_device(t, when, &seen->snapshots[i], what, size))
+			return false;
+	return true;
+}

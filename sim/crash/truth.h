@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What may be found after a power cut (I3, I4, I7), and while the power is on (I1, I2), from what the users of the
+ * devices and the administrator were told. It knows nothing of what the disks were asked for.
+ *
+ * The origin and each snapshot are devices with a volatile cache (cells.h): what was flushed is there, of what was
+ * not flushed each sector is old or new. A snapshot begins with exactly what its master had when it was created, and
+ * keeps it whether anybody flushed or not. It exists for certain from the end of the command that created it to the
+ * beginning of the one that deletes it; while one of them runs it exists or it does not.
+ */
+#ifndef SIM_CRASH_TRUTH_H
+#define SIM_CRASH_TRUTH_H
+
+#include "cells.h"
+#include "life.h"
+
+/* What was read of one device. */
+struct seen_device {
+	snapid_t id;		/* SNAPID_ORIGIN: the origin */
+	int error;		/* of a read; then contents say nothing */
+	content_t *contents;	/* of the first sectors, as many as the origin has */
+};
+
+/* What was found. */
+struct seen {
+	int load_error;		/* 0, or why the target could not be loaded */
+	char reason[128];
+	struct target_status status;
+	struct seen_device origin;
+	struct seen_device snapshots[TARGET_IDS]; /* of status.ids */
+};
+
+struct truth_snapshot {
+	snapid_t id;
+	/* Moments: exists perhaps from coming, surely from live, perhaps from going, surely not from gone. */
+	u32 coming, live, going, gone;
+	bool begun;		/* cells are in use */
+	struct cells cells;
+};
+
+struct truth {
+	const struct life *life;
+	const struct image *im;	/* for choices in what was seen */
+	struct cells origin;
+	struct truth_snapshot *snapshots;
+	u32 nr_snapshots;
+	u32 now;		/* events that were told */
+	u32 first_load;		/* before this moment nothing can be loaded; CELLS_PENDING: never */
+	struct truth_wild {
+		u32 from, until;
+	} *wild;		/* tables with sync-snapshots were being loaded: any snapshot may exist */
+	u32 nr_wild;
+	u32 excused;		/* from this moment on errors are no finding: something failed before */
+};
+
+/* The origin begins as @im has it. */
+void truth_init(struct truth *t, const struct life *life, const struct image *im, sector_t sectors);
+/* The same for a life that begins with a recovery that found @seen. */
+void truth_init_seen(struct truth *t, const struct life *life, const struct image *im, sector_t sectors,
+		     const struct seen *seen);
+void truth_exit(struct truth *t);
+
+/* The next event of the life. */
+void truth_step(struct truth *t);
+
+enum truth_when {
+	TRUTH_CUT,	/* found after a power cut now */
+	TRUTH_ON,	/* found now */
+};
+
+/* True: all is as it may be. Else @what says what is not. */
+bool truth_judge(const struct truth *t, enum truth_when when, const struct seen *seen, char *what, size_t size);
+
+/* For stories: the contents that a sector of a device may have. */
+u32 truth_options(const struct truth *t, enum truth_when when, snapid_t id, sector_t sector,
+		  content_t options[CELLS_MAX]);
+
+/* "zeroes", "write 7 of sector 3", "either of: ..." for messages. */
+void content_print(const struct image *im, content_t c, char *buf, size_t size);
+
+#endif /* SIM_CRASH_TRUTH_H */

@@ -1,0 +1,401 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Through a life, event by event; after each, all states in which a power cut would leave the disks.
+ *
+ * What the sectors may hold is kept by cells.c. A write that carries PREFLUSH and is in flight has a part of it done
+ * only if the flush is done: so there is a *phase* for each set of such writes that got that far. In a phase every sector that may
+ * hold several contents is a choice (image.h), and the state is judged with whatever it decides when it looks. The decisions made are a path;
+ * the next path differs in the last decision that has an alternative left. When there are more paths than the
+ * bound, samples are taken instead: structured ones first, then random ones.
+ *
+ * Events that change nothing on the disks change only what may be found: then what was found is judged again, and
+ * nothing is loaded.
+ */
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "walk.h"
+
+/* ---- events on the disks ---- */
+
+static void disk_issue(struct walk *w, u32 n, const struct life_event *e)
+{
+	struct cells *cells = &w->disk[e->disk];
+
+	for (u32 i = 0; i < e->sectors; i++) {
+		if (e->op == LIFE_WRITE) {
+			cells_issue(cells, n, e->sector + i, w->life->contents[e->contents + i]);
+			continue;
+		}
+		cells_issue(cells, n, e->sector + i, CONTENT_ZERO);
+		cells_issue(cells, n, e->sector + i, content_of_tag(TAG_JUNK));
+	}
+	if (e->op != LIFE_WRITE || !(e->flags & LIFE_PREFLUSH))
+		return;
+	if (w->nr_preflush == PREFLUSH_MAX)
+		sim_fail("crash: more than %u writes with PREFLUSH at once", PREFLUSH_MAX);
+	w->preflush[w->nr_preflush++] = (struct preflush){ n, e->disk };
+}
+
+/* The image follows what has become certain. */
+static void settle(struct walk *w)
+{
+	for (u32 d = 0; d < CRASH_DISKS; d++) {
+		struct cells *cells = &w->disk[d];
+
+		for (u32 i = 0; i < cells->nr_settled; i++)
+			image_set(&w->c->im, d, cells->settled[i], cells->cell[cells->settled[i]].base);
+		cells->nr_settled = 0;
+	}
+}
+
+static void disk_end(struct walk *w, u32 n, const struct life_event *e)
+{
+	const struct life_event *issue = life_at(w->life, e->issue);
+	struct cells *cells = &w->disk[issue->disk];
+
+	if (issue->flags & LIFE_PREFLUSH && !e->error)
+		cells_flushed(cells, e->issue);
+	cells_end(cells, n, e->issue, issue->sector, issue->sectors, issue->flags & LIFE_FUA,
+		  e->error || issue->op == LIFE_DISCARD);
+	for (u32 i = 0; i < w->nr_preflush; i++)
+		if (w->preflush[i].issue == e->issue)
+			w->preflush[i--] = w->preflush[--w->nr_preflush];
+	settle(w);
+}
+
+/* True: the disks may have changed. */
+static bool disk_event(struct walk *w, u32 n)
+{
+	const struct life_event *e = life_at(w->life, n);
+
+	if (e->kind == LIFE_DISK_ISSUE) {
+		disk_issue(w, n, e);
+		return e->sectors;
+	}
+	if (e->kind != LIFE_DISK_END)
+		return false;
+	disk_end(w, n, e);
+	return life_at(w->life, e->issue)->flags || e->error;
+}
+
+/* ---- phases ---- */
+
+static u32 nr_phases(const struct walk *w)
+{
+	return 1U << w->nr_preflush;
+}
+
+/* Bit i of @phase: the i-th write with PREFLUSH has got past its flush. */
+static void begin_phase(struct walk *w, u32 phase)
+{
+	content_t options[CELLS_MAX];
+	u32 issued[CELLS_MAX];
+	u32 absent[CRASH_DISKS][PREFLUSH_MAX];
+	struct cells_suppose suppose[CRASH_DISKS] = { 0 };
+
+	for (u32 i = 0; i < w->nr_preflush; i++) {
+		const struct preflush *p = &w->preflush[i];
+		struct cells_suppose *s = &suppose[p->disk];
+
+		if (phase & 1U << i)
+			s->flushed = max(s->flushed, p->issue);
+		else
+			absent[p->disk][s->nr_absent++] = p->issue;
+	}
+	for (u32 d = 0; d < CRASH_DISKS; d++) {
+		const struct cells *cells = &w->disk[d];
+
+		suppose[d].absent = absent[d];
+		for (u32 i = 0; i < cells->nr_dirty; i++) {
+			sector_t sector = cells->dirty[i];
+			u32 nr = cells_options(cells, sector, &suppose[d], options, issued);
+
+			if (nr == 1)
+				image_set(&w->c->im, d, sector, options[0]);
+			else
+				image_undecided(&w->c->im, d, sector, options, issued, nr);
+		}
+	}
+}
+
+/* ---- verdicts ---- */
+
+static const struct truth *truth_of(const struct walk *w)
+{
+	return w->up && w->truth.now < w->loaded ? truth_of(w->up) : &w->truth;
+}
+
+u64 walk_class(const struct crash *c)
+{
+	return image_class(&c->im, c->walk->hash);
+}
+
+static u64 outcome_hash(const struct crash *c, const struct seen *seen)
+{
+	u64 hash = seen->load_error;
+
+	for (u32 i = 0; i <= seen->status.nr; i++) {
+		const struct seen_device *d = i ? &seen->snapshots[i - 1] : &seen->origin;
+
+		hash = crash_mix(hash, d->id + d->error);
+		for (sector_t s = 0; !d->error && d->contents && s < c->im.disk[CRASH_ORIGIN].sectors; s++) {
+			content_t content = image_decided(&c->im, d->contents[s]);
+
+			hash = crash_mix(hash, content_is_choice(content) ?
+						       image_choice(&c->im, content)->hash :
+						       content_hash(content));
+		}
+	}
+	return hash;
+}
+
+static void judge_truth(struct walk *w, const struct seen *seen)
+{
+	char what[800];
+
+	if (!truth_judge(truth_of(w), TRUTH_CUT, seen, what, sizeof(what)))
+		walk_found(w->c, "%s", what);
+}
+
+static bool share(u64 hash, u32 one_in)
+{
+	return one_in && hash % one_in == 0;
+}
+
+bool walk_verdict(struct crash *c, const struct seen *seen)
+{
+	const struct crash_options *o = c->options;
+	struct walk *w = c->walk;
+	u64 class = walk_class(c);
+	bool is_new = hash_set_add(&c->images, class);
+
+	judge_truth(w, seen);
+	c->counts.states++;
+	c->counts.images += is_new;
+	c->counts.outcomes += hash_set_add(&c->outcomes, outcome_hash(c, seen));
+	w->work = is_new && share(class >> 8, o->work_share);
+	w->recut = w->work && w->depth < o->depth && share(class >> 32, o->recut_share);
+	if (o->nr_cuts)
+		w->work = w->recut = w->depth < o->nr_cuts || (o->work_share && w->depth == o->nr_cuts);
+	if (w->depth >= o->depth)
+		w->recut = false;
+	return w->work;
+}
+
+void walk_where(struct crash *c, const char *what)
+{
+	struct crash_finding *f = &c->finding;
+
+	f->found = true;
+	f->worked = c->working;
+	snprintf(f->what, sizeof(f->what), "%s", what);
+	f->nr_cuts = c->walk ? c->walk->depth : 0;
+	for (const struct walk *w = c->walk; w; w = w->up) {
+		struct crash_cut *cut = &f->cuts[w->depth - 1];
+
+		cut->event = w->truth.now;
+		cut->phase = w->phase;
+		cut->nr_decisions = w->pos;
+		cut->decisions = calloc(w->pos + 1, sizeof(*cut->decisions));
+		for (u32 i = 0; i < w->pos; i++) {
+			const struct decision *d = &w->path[i];
+			const struct choice *ch = &c->im.choices[d->number];
+
+			cut->decisions[i] = (struct crash_decision){ ch->disk, ch->sector, d->option, d->nr };
+		}
+	}
+}
+
+void walk_found(struct crash *c, const char *fmt, ...)
+{
+	char what[1024];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(what, sizeof(what), fmt, ap);
+	va_end(ap);
+	walk_where(c, what);
+	sim_fail("%s", what);
+}
+
+/* ---- states ---- */
+
+static void walk_events(struct walk *w);
+
+static void recut(struct walk *w, const struct life *life, const struct seen *seen)
+{
+	struct image *im = &w->c->im;
+	struct image_mark mark = image_mark(im);
+	sector_t sectors = im->disk[CRASH_ORIGIN].sectors;
+	struct walk child = { .c = w->c, .up = w, .depth = w->depth + 1, .life = life };
+
+	for (u32 n = 1; n <= life->nr && !child.loaded; n++)
+		if (life_at(life, n)->kind == LIFE_CTL_END)
+			child.loaded = n;
+	truth_init_seen(&child.truth, life, im, sectors, seen);
+	w->c->counts.recut++;
+	walk_events(&child);
+	truth_exit(&child.truth);
+	w->c->walk = w;
+	image_rollback(im, mark);
+}
+
+/* Kept for events that change only what may be found. */
+static void keep_leaf(struct walk *w, u32 phase, struct seen *seen, u32 mark)
+{
+	const struct image *im = &w->c->im;
+
+	if (w->nr_leaves == LEAVES_KEPT)
+		w->leaves_complete = false;
+	for (u32 i = 0; w->leaves_complete && i <= seen->status.nr && !seen->load_error; i++) {
+		struct seen_device *d = i ? &seen->snapshots[i - 1] : &seen->origin;
+
+		for (sector_t s = 0; !d->error && s < im->disk[CRASH_ORIGIN].sectors; s++) {
+			d->contents[s] = image_decided(im, d->contents[s]);
+			if (!content_is_choice(d->contents[s]) && d->contents[s] > mark)
+				w->leaves_complete = false; /* a number that is about to be forgotten */
+		}
+	}
+	if (w->leaves_complete) {
+		w->leaves[w->nr_leaves++] = (struct leaf){ phase, seen };
+		return;
+	}
+	seen_free(seen);
+	free(seen);
+}
+
+static void drop_leaves(struct walk *w)
+{
+	while (w->nr_leaves) {
+		struct seen *seen = w->leaves[--w->nr_leaves].seen;
+
+		seen_free(seen);
+		free(seen);
+	}
+	w->leaves_complete = true;
+}
+
+void walk_try(struct walk *w, u32 phase)
+{
+	struct crash *c = w->c;
+	struct image_mark mark = image_mark(&c->im);
+	u32 contents = content_mark();
+	struct seen *seen = malloc(sizeof(*seen));
+	crash_many covered = 1;
+	struct life life;
+
+	if (!seen)
+		abort();
+	life_init(&life);
+	w->hash = c->im.hash;
+	w->phase = phase;
+	w->work = w->recut = false;
+	c->walk = w;
+	if (c->options->tell && given_cut(w))
+		story_print(c, w->life, w->truth.now, given_cut(w), stdout);
+	judge_state(c, seen, &life);
+	image_rollback_writes(&c->im, mark);
+	for (u32 i = 0; i < c->im.nr_choices; i++)
+		if (c->im.choices[i].decided == UNDECIDED)
+			covered = crash_multiply(covered, c->im.choices[i].nr);
+	c->counts.covered = crash_add(c->counts.covered, covered);
+	if (w->recut)
+		recut(w, &life, seen);
+	keep_leaf(w, phase, seen, contents);
+	search_undecide(w);
+	life_exit(&life);
+	content_release(contents);
+}
+
+static void try_states(struct walk *w)
+{
+	struct image_mark mark = image_mark(&w->c->im);
+
+	drop_leaves(w);
+	w->was_complete = true;
+	for (u32 phase = 0; phase < nr_phases(w); phase++) {
+		const struct crash_cut *cut = given_cut(w);
+
+		if (cut && cut->phase != phase)
+			continue;
+		begin_phase(w, phase);
+		if (cut) {
+			search_given(w, phase);
+		} else if (!search_all(w, phase)) {
+			w->was_complete = false;
+			search_samples(w, phase);
+		}
+		image_rollback(&w->c->im, mark);
+	}
+}
+
+/* The disks are as they were at the event before. */
+static void judge_again(struct walk *w)
+{
+	struct image_mark mark = image_mark(&w->c->im);
+
+	w->c->walk = w;
+	for (u32 phase = 0; phase < nr_phases(w); phase++) {
+		begin_phase(w, phase);
+		for (u32 i = 0; i < w->nr_leaves; i++)
+			if (w->leaves[i].phase == phase)
+				judge_truth(w, w->leaves[i].seen);
+		image_rollback(&w->c->im, mark);
+	}
+}
+
+/* ---- the walk ---- */
+
+static void count_point(struct walk *w)
+{
+	struct crash_counts *n = &w->c->counts;
+
+	n->points++;
+	n->complete += w->was_complete;
+	n->sampled += !w->was_complete;
+}
+
+static void walk_events(struct walk *w)
+{
+	const struct crash_cut *cut = given_cut(w);
+	bool changed = true;
+
+	for (u32 d = 0; d < CRASH_DISKS; d++) {
+		cells_init(&w->disk[d], w->c->im.disk[d].sectors);
+		for (sector_t s = 0; s < w->disk[d].sectors; s++)
+			w->disk[d].cell[s].base = image_get(&w->c->im, d, s);
+	}
+	drop_leaves(w);
+	for (u32 n = 1; n <= w->life->nr; n++) {
+		changed |= disk_event(w, n);
+		truth_step(&w->truth);
+		if (n < w->truth.first_load)
+			continue;
+		if (cut ? n != cut->event : w->depth == 1 && n < w->c->first)
+			continue;
+		if (changed || !w->leaves_complete || !w->nr_leaves)
+			try_states(w);
+		else
+			judge_again(w);
+		changed = false;
+		count_point(w);
+	}
+	drop_leaves(w);
+	free(w->path);
+	for (u32 d = 0; d < CRASH_DISKS; d++)
+		cells_exit(&w->disk[d]);
+}
+
+void walk_life(struct crash *c, const struct life *life)
+{
+	struct walk w = { .c = c, .depth = 1, .life = life };
+
+	c->im.decide = search_decide;
+	c->im.decide_context = c;
+	truth_init(&w.truth, life, &c->im, c->im.disk[CRASH_ORIGIN].sectors);
+	walk_events(&w);
+	truth_exit(&w.truth);
+	c->walk = NULL;
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Inside a walk: walk.c goes through the events of a life, search.c through the states of the disks at one moment.
+ */
+#ifndef SIM_CRASH_WALK_H
+#define SIM_CRASH_WALK_H
+
+#include "crash.h"
+
+#define PREFLUSH_MAX 8		/* writes with PREFLUSH in flight on both disks at once */
+#define LEAVES_KEPT 64
+
+enum policy {
+	FIRST,		/* the first alternative: of a search of all */
+	NEWEST,
+	OLDEST,
+	ORIGIN_NEWEST,	/* and of the store's sectors the oldest */
+	STORE_NEWEST,
+	ONE_NEW,	/* the k-th that is asked for is the newest, others the oldest */
+	ONE_OLD,
+	UNTIL,		/* what was issued up to k */
+	RANDOM,
+	GIVEN,		/* by the options; else the oldest */
+};
+
+struct decision {
+	u32 number, option, nr;
+};
+
+struct leaf {
+	u32 phase;
+	struct seen *seen;
+};
+
+/* A walk through one life. */
+struct walk {
+	struct crash *c;
+	struct walk *up;
+	u32 depth;
+	const struct life *life;
+	struct truth truth;
+	u32 loaded;		/* moments before it are judged by the walk above */
+	struct cells disk[CRASH_DISKS];
+	struct preflush {
+		u32 issue;
+		u32 disk;
+	} preflush[PREFLUSH_MAX];
+	u32 nr_preflush;
+
+	struct decision *path;
+	u32 nr_path, max_path, pos;
+	enum policy policy;
+	u32 policy_k;
+	u64 random;
+
+	u32 phase;		/* that is being tried */
+	u64 hash;		/* of the image before the state was loaded */
+	bool work, recut;	/* what the verdict said */
+	struct leaf leaves[LEAVES_KEPT]; /* of this state of the disks */
+	u32 nr_leaves;
+	bool leaves_complete;	/* all of them are there */
+	bool was_complete;	/* no samples */
+};
+
+/* walk.c */
+/* Loads and judges the state that the decisions make; w->path has those made. */
+void walk_try(struct walk *w, u32 phase);
+
+/* search.c */
+/* The state that was asked for at this depth; NULL: all of them. */
+const struct crash_cut *given_cut(const struct walk *w);
+/* image->decide */
+u32 search_decide(void *context, u32 number);
+/* Takes the decisions of the state back. */
+void search_undecide(struct walk *w);
+/* All states of the phase. False: there are more than the bound, which were tried. */
+bool search_all(struct walk *w, u32 phase);
+void search_samples(struct walk *w, u32 phase);
+/* The one that was asked for. */
+void search_given(struct walk *w, u32 phase);
+
+#endif /* SIM_CRASH_WALK_H */
