@@ -271,6 +271,7 @@ static void end_jobs(void)
 	if (run.options->hooks)
 		run.options->hooks->crashed(run.options->hooks_context);
 	script_close_all();
+	sim_settle();
 	for (unsigned int i = 0; (name = world_device_name(i, NULL)); i++)
 		if (dmctl_suspended(name))
 			dmctl_resume(name);

@@ -96,6 +96,7 @@ struct crash {
 	unsigned int block_size[CRASH_DISKS];
 	char device[WORLD_NAME_MAX];
 	char *table;
+	sector_t snapshot_sectors;	/* to be read of each */
 	u32 first;			/* the power is cut after this event and later ones */
 	struct hash_set images, outcomes;
 	struct crash_counts counts;

@@ -11,12 +11,12 @@
 
 #define SNAPSHOT_NAME "crash-snapshot"
 
-static void read_device(struct crash *c, const char *name, struct seen_device *d)
+static void read_device(const char *name, sector_t sectors, struct seen_device *d)
 {
-	sector_t sectors = c->im.disk[CRASH_ORIGIN].sectors;
 	tag_t *tags = malloc(sectors * sizeof(*tags));
 	u32 piece;
 
+	d->sectors = sectors;
 	d->contents = malloc(sectors * sizeof(*d->contents));
 	if (!tags || !d->contents)
 		abort();
@@ -44,7 +44,7 @@ static int open_snapshot(struct crash *c, snapid_t id, char name[WORLD_NAME_MAX]
 	snapshot_name(id, name);
 	snapid_print(text, sizeof(text), id);
 	snprintf(table, sizeof(table), "0 %llu multisnap-snap %s %s",
-		 (unsigned long long)c->im.disk[CRASH_ORIGIN].sectors, c->disk_name[CRASH_ORIGIN], text);
+		 (unsigned long long)c->snapshot_sectors, c->disk_name[CRASH_ORIGIN], text);
 	return world_device_create(name, table, NULL);
 }
 
@@ -56,7 +56,7 @@ static void read_snapshot(struct crash *c, snapid_t id, struct seen_device *d)
 	d->error = open_snapshot(c, id, name);
 	if (d->error)
 		return;
-	read_device(c, name, d);
+	read_device(name, c->snapshot_sectors, d);
 	world_device_remove(name);
 }
 
@@ -75,7 +75,7 @@ static void look(struct crash *c, struct seen *seen)
 		return;
 	}
 	memset(seen->snapshots, 0, seen->status.nr * sizeof(seen->snapshots[0]));
-	read_device(c, c->device, &seen->origin);
+	read_device(c->device, c->im.disk[CRASH_ORIGIN].sectors, &seen->origin);
 	for (u32 i = 0; i < seen->status.nr; i++)
 		read_snapshot(c, seen->status.ids[i], &seen->snapshots[i]);
 }
@@ -117,7 +117,8 @@ static u32 draw(struct work *w, u32 n)
 
 static void work_write(struct work *w, const char *name, snapid_t id)
 {
-	sector_t sectors = w->c->im.disk[CRASH_ORIGIN].sectors, sector;
+	sector_t sector, sectors = id == SNAPID_ORIGIN ? w->c->im.disk[CRASH_ORIGIN].sectors :
+							 w->c->snapshot_sectors;
 	blk_opf_t opf = REQ_OP_WRITE | (draw(w, 4) ? 0 : REQ_FUA);
 	tag_t tags[16];
 	u32 n, issue;
@@ -223,7 +224,7 @@ static void judge_work(struct crash *c, const struct life *life, const struct se
 	struct truth t;
 	bool good;
 
-	truth_init_seen(&t, life, &c->im, c->im.disk[CRASH_ORIGIN].sectors, before);
+	truth_init_seen(&t, life, &c->im, c->snapshot_sectors, before);
 	while (t.now < life->nr)
 		truth_step(&t);
 	look(c, &after);

@@ -299,11 +299,13 @@ bool life_find_target(struct life *life, const struct script_command *script)
 static void snapshot_table(struct life *life, const char *name, const char *table)
 {
 	struct life_device *d = life->devices;
+	unsigned long long sectors;
 	char text[64];
 	snapid_t id;
 
-	if (sscanf(table, "%*s %*s %*s %*s %63s", text) != 1 || !snapid_parse(text, &id))
+	if (sscanf(table, "%*s %llu %*s %*s %63s", &sectors, text) != 2 || !snapid_parse(text, &id))
 		return;
+	life->snapshot_sectors = max_t(sector_t, life->snapshot_sectors, sectors);
 	while (d < life->devices + life->nr_devices && strcmp(d->name, name))
 		d++;
 	if (d == life->devices + life->nr_devices) {

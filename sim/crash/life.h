@@ -63,6 +63,7 @@ struct life {
 	snapid_t *ids;
 	u32 nr_ids, max_ids;
 	char *table;				/* of the origin target */
+	sector_t snapshot_sectors;		/* the longest table of a snapshot */
 	char device[WORLD_NAME_MAX];		/* its name */
 	bool off;				/* nothing is recorded */
 	u32 unmarked;				/* the event before the store refused the mark of section 6; 0: never */

@@ -190,9 +190,12 @@ static void find_moments(struct truth *t)
 	}
 }
 
-void truth_init(struct truth *t, const struct life *life, const struct image *im, sector_t sectors)
+void truth_init(struct truth *t, const struct life *life, const struct image *im, sector_t snapshot_sectors)
 {
+	sector_t sectors = im->disk[CRASH_ORIGIN].sectors;
+
 	memset(t, 0, sizeof(*t));
+	t->snapshot_sectors = snapshot_sectors;
 	t->life = life;
 	t->im = im;
 	cells_init(&t->origin, sectors);
@@ -201,10 +204,13 @@ void truth_init(struct truth *t, const struct life *life, const struct image *im
 	find_moments(t);
 }
 
-void truth_init_seen(struct truth *t, const struct life *life, const struct image *im, sector_t sectors,
-		     const struct seen *seen)
+void truth_init_seen(struct truth *t, const struct life *life, const struct image *im,
+		     sector_t snapshot_sectors, const struct seen *seen)
 {
+	sector_t sectors = im->disk[CRASH_ORIGIN].sectors;
+
 	memset(t, 0, sizeof(*t));
+	t->snapshot_sectors = snapshot_sectors;
 	t->life = life;
 	t->im = im;
 	cells_init(&t->origin, sectors);
@@ -214,8 +220,8 @@ void truth_init_seen(struct truth *t, const struct life *life, const struct imag
 		struct truth_snapshot *snapshot = add_snapshot(t, seen->status.ids[i], 0, 0);
 
 		snapshot->begun = true;
-		cells_init(&snapshot->cells, sectors);
-		for (sector_t s = 0; s < sectors; s++)
+		cells_init(&snapshot->cells, snapshot_sectors);
+		for (sector_t s = 0; s < snapshot_sectors; s++)
 			snapshot->cells.cell[s].base = seen->snapshots[i].contents[s];
 	}
 	find_moments(t);
@@ -297,6 +303,10 @@ static u32 first_contents(const struct truth *t, const struct truth_snapshot *sn
 
 	if (!master)
 		master = &t->origin;
+	if (sector >= master->sectors) { /* past the end of the origin */
+		options[0] = CONTENT_ZERO;
+		return 1;
+	}
 	return cells_options(master, sector, &then, options, NULL);
 }
 
@@ -309,8 +319,8 @@ static void begin_snapshots(struct truth *t)
 
 		if (snapshot->live != t->now || snapshot->begun)
 			continue;
-		cells_init(&snapshot->cells, t->origin.sectors);
-		for (sector_t s = 0; s < t->origin.sectors; s++)
+		cells_init(&snapshot->cells, t->snapshot_sectors);
+		for (sector_t s = 0; s < t->snapshot_sectors; s++)
 			cells_set_base(&snapshot->cells, s, options,
 				       first_contents(t, snapshot, s, options));
 		snapshot->begun = true;
@@ -416,7 +426,7 @@ static bool judge_device(const struct truth *t, enum truth_when when, const stru
 		snprintf(what, size, "%s cannot be read: %s", name, errno_name(d->error));
 		return t->excused <= t->now && d->id != SNAPID_ORIGIN;
 	}
-	for (sector_t s = 0; s < t->origin.sectors; s++) {
+	for (sector_t s = 0; s < d->sectors; s++) {
 		u32 nr = truth_options(t, when, d->id, s, options);
 
 		if (may_be(t, d->contents[s], options, nr))

@@ -18,7 +18,8 @@
 struct seen_device {
 	snapid_t id;		/* SNAPID_ORIGIN: the origin */
 	int error;		/* of a read; then contents say nothing */
-	content_t *contents;	/* of the first sectors, as many as the origin has */
+	sector_t sectors;
+	content_t *contents;	/* of each */
 };
 
 /* What was found. */
@@ -42,6 +43,7 @@ struct truth {
 	const struct life *life;
 	const struct image *im;	/* for choices in what was seen */
 	struct cells origin;
+	sector_t snapshot_sectors; /* of a snapshot device: at least those of the origin */
 	struct truth_snapshot *snapshots;
 	u32 nr_snapshots;
 	u32 now;		/* events that were told */
@@ -54,10 +56,10 @@ struct truth {
 };
 
 /* The origin begins as @im has it. */
-void truth_init(struct truth *t, const struct life *life, const struct image *im, sector_t sectors);
+void truth_init(struct truth *t, const struct life *life, const struct image *im, sector_t snapshot_sectors);
 /* The same for a life that begins with a recovery that found @seen. */
-void truth_init_seen(struct truth *t, const struct life *life, const struct image *im, sector_t sectors,
-		     const struct seen *seen);
+void truth_init_seen(struct truth *t, const struct life *life, const struct image *im,
+		     sector_t snapshot_sectors, const struct seen *seen);
 void truth_exit(struct truth *t);
 
 /* The next event of the life. */

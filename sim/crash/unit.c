@@ -220,6 +220,15 @@ static u32 first_event(void)
 	return unit.unit->first_line ? n : 0;
 }
 
+/* To the end of the origin's last chunk, and as far as the script's snapshots go. */
+static sector_t snapshot_sectors(const struct crash *c)
+{
+	unsigned int chunk = 1;
+
+	sscanf(c->table, "%*s %*s %*s %*s %*s %u", &chunk);
+	return max_t(sector_t, roundup(c->im.disk[CRASH_ORIGIN].sectors, chunk), unit.life.snapshot_sectors);
+}
+
 static void judge(const struct crash_options *o, struct crash *c)
 {
 	const struct world_options wo = {
@@ -243,6 +252,7 @@ static void judge(const struct crash_options *o, struct crash *c)
 	c->counts.workloads = 1;
 	c->counts.events = unit.life.nr;
 	c->table = recovery_table(c, unit.life.table);
+	c->snapshot_sectors = snapshot_sectors(c);
 	snprintf(c->device, sizeof(c->device), "%s", unit.life.device);
 	world_start(&wo);
 	sim_thread_start("walk", walk_thread, c);

@@ -140,7 +140,7 @@ static u64 outcome_hash(const struct crash *c, const struct seen *seen)
 		const struct seen_device *d = i ? &seen->snapshots[i - 1] : &seen->origin;
 
 		hash = crash_mix(hash, d->id + d->error);
-		for (sector_t s = 0; !d->error && d->contents && s < c->im.disk[CRASH_ORIGIN].sectors; s++) {
+		for (sector_t s = 0; !d->error && s < d->sectors; s++) {
 			content_t content = image_decided(&c->im, d->contents[s]);
 
 			hash = crash_mix(hash, content_is_choice(content) ?
@@ -228,13 +228,12 @@ static void recut(struct walk *w, const struct life *life, const struct seen *se
 {
 	struct image *im = &w->c->im;
 	struct image_mark mark = image_mark(im);
-	sector_t sectors = im->disk[CRASH_ORIGIN].sectors;
 	struct walk child = { .c = w->c, .up = w, .depth = w->depth + 1, .life = life };
 
 	for (u32 n = 1; n <= life->nr && !child.loaded; n++)
 		if (life_at(life, n)->kind == LIFE_CTL_END)
 			child.loaded = n;
-	truth_init_seen(&child.truth, life, im, sectors, seen);
+	truth_init_seen(&child.truth, life, im, w->c->snapshot_sectors, seen);
 	w->c->counts.recut++;
 	walk_events(&child);
 	truth_exit(&child.truth);
@@ -252,7 +251,7 @@ static void keep_leaf(struct walk *w, u32 phase, struct seen *seen, u32 mark)
 	for (u32 i = 0; w->leaves_complete && i <= seen->status.nr && !seen->load_error; i++) {
 		struct seen_device *d = i ? &seen->snapshots[i - 1] : &seen->origin;
 
-		for (sector_t s = 0; !d->error && s < im->disk[CRASH_ORIGIN].sectors; s++) {
+		for (sector_t s = 0; !d->error && s < d->sectors; s++) {
 			d->contents[s] = image_decided(im, d->contents[s]);
 			if (!content_is_choice(d->contents[s]) && d->contents[s] > mark)
 				w->leaves_complete = false; /* a number that is about to be forgotten */
@@ -394,7 +393,7 @@ void walk_life(struct crash *c, const struct life *life)
 
 	c->im.decide = search_decide;
 	c->im.decide_context = c;
-	truth_init(&w.truth, life, &c->im, c->im.disk[CRASH_ORIGIN].sectors);
+	truth_init(&w.truth, life, &c->im, c->snapshot_sectors);
 	walk_events(&w);
 	truth_exit(&w.truth);
 	c->walk = NULL;

@@ -19,6 +19,7 @@ struct random_work {
 	u64 state;
 	u32 fill, label;
 	u32 sectors, chunk, store_kib;
+	u32 past;		/* sectors of snapshots past the end of the origin */
 	char table[160];
 	snapid_t id[SNAPSHOTS_MAX];
 	u32 nr, next;
@@ -41,6 +42,7 @@ static void draw_config(struct random_work *w)
 
 	w->chunk = chunks[draw(w, 5)];
 	w->sectors = nr * w->chunk - (draw(w, 2) ? draw(w, w->chunk) : 0);
+	w->past = draw(w, 3) ? 0 : draw(w, 2 * w->chunk);
 	w->store_kib = draw(w, 3) ? 1024 : 400 + draw(w, 64); /* one that fills, sometimes */
 	snprintf(w->table, sizeof(w->table), "0 %u multisnapshot origin store %u %s%s", w->sectors,
 		 w->chunk, preserve ? "1 preserve-on-error " : "0 ", stores[threshold]);
@@ -66,17 +68,19 @@ static const char *draw_device(struct random_work *w, char name[40])
 
 static void put_request(struct random_work *w)
 {
-	u32 kind = draw(w, 12), sector, sectors;
+	u32 kind = draw(w, 12), limit = w->sectors, sector, sectors;
 	char name[40];
 	const char *device = draw_device(w, name);
 
+	if (strcmp(device, "ms"))
+		limit += w->past;
 	sectors = 1 + draw(w, draw(w, 3) ? w->chunk : 3 * w->chunk);
-	if (sectors > w->sectors)
-		sectors = w->sectors;
-	sector = draw(w, w->sectors - sectors + 1);
+	if (sectors > limit)
+		sectors = limit;
+	sector = draw(w, limit - sectors + 1);
 	if (draw(w, 3) == 0) { /* a whole chunk */
 		sector -= sector % w->chunk;
-		sectors = w->chunk < w->sectors - sector ? w->chunk : w->sectors - sector;
+		sectors = w->chunk < limit - sector ? w->chunk : limit - sector;
 	}
 	if (kind == 0)
 		fprintf(w->out, "flush %s\n", device);
@@ -122,7 +126,7 @@ static void put_created(struct random_work *w, snapid_t id)
 	snapid_print(text, sizeof(text), id);
 	fprintf(w->out, "dmsetup suspend ms\ndmsetup resume ms\n"
 		"dmsetup create %s --table \"0 %u multisnap-snap origin %s\"\n",
-		device_of(id, name), w->sectors, text);
+		device_of(id, name), w->sectors + w->past, text);
 }
 
 static void put_create(struct random_work *w)
@@ -175,7 +179,7 @@ static void put_reload(struct random_work *w)
 	for (u32 i = 0; i < w->nr; i++) {
 		snapid_print(text, sizeof(text), w->id[i]);
 		fprintf(w->out, "dmsetup create %s --table \"0 %u multisnap-snap origin %s\"\n",
-			device_of(w->id[i], name), w->sectors, text);
+			device_of(w->id[i], name), w->sectors + w->past, text);
 	}
 }
 

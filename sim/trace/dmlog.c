@@ -9,22 +9,8 @@
  */
 #include <string.h>
 
-#include "shim.h"
+#include "dmlog_format.h"
 #include "trace_impl.h"
-
-#define MAGIC 0x6a736677736872ull
-#define VERSION 1
-#define SUPER_SIZE 28
-#define ENTRY_SIZE 32
-#define MIN_SECTOR 512
-#define MAX_SECTOR 65536
-
-#define FLAG_FLUSH 1
-#define FLAG_FUA 2
-#define FLAG_DISCARD 4
-#define FLAG_MARK 8
-#define FLAG_METADATA 16
-#define FLAGS_KNOWN 31
 
 struct dmlog_state {
 	uint64_t nr_entries;	/* as the superblock says */
@@ -37,30 +23,32 @@ _Static_assert(sizeof(struct dmlog_state) <= TRACE_MAX_STATE, "state fits");
 
 static bool dmlog_magic(const unsigned char *head, size_t size, const struct input *in)
 {
-	return size >= 8 && get_unaligned_le64(head) == MAGIC;
+	return size >= 8 && get_unaligned_le64(head) == DMLOG_MAGIC;
 }
 
 static int dmlog_start(struct trace_file *file)
 {
 	struct dmlog_state *state = (void *)file->state;
 	const char *path = input_path(file->in);
+	struct dmlog_super super = { 0 };
 	const unsigned char *p;
 	size_t have;
 
-	p = input_peek(file->in, SUPER_SIZE, &have);
+	p = input_peek(file->in, DMLOG_SUPER_SIZE, &have);
 	if (!p)
 		return trace_fail(file->trace, "%s: %s", path, input_error(file->in));
-	if (have < SUPER_SIZE || get_unaligned_le64(p) != MAGIC)
+	if (have >= DMLOG_SUPER_SIZE)
+		super = dmlog_super_unpack(p);
+	if (super.magic != DMLOG_MAGIC)
 		return trace_fail(file->trace, "%s: does not start with a dm-log-writes superblock", path);
-	if (get_unaligned_le64(p + 8) != VERSION)
+	if (super.version != DMLOG_VERSION)
 		return trace_fail(file->trace, "%s: dm-log-writes version %llu: only version 1 is known", path,
-				  (unsigned long long)get_unaligned_le64(p + 8));
-	state->nr_entries = get_unaligned_le64(p + 16);
-	state->sector_size = get_unaligned_le32(p + 24);
-	if (state->sector_size < MIN_SECTOR || state->sector_size > MAX_SECTOR ||
-	    (state->sector_size & (state->sector_size - 1)))
+				  (unsigned long long)super.version);
+	state->nr_entries = super.nr_entries;
+	state->sector_size = super.sector_size;
+	if (!dmlog_sector_size_good(super.sector_size))
 		return trace_fail(file->trace, "%s: a log with sectors of %u bytes, not a power of two from %u to %u",
-				  path, state->sector_size, MIN_SECTOR, MAX_SECTOR);
+				  path, super.sector_size, DMLOG_MIN_SECTOR, DMLOG_MAX_SECTOR);
 	input_skip(file->in, state->sector_size);
 	return 0;
 }
@@ -98,26 +86,24 @@ static enum trace_outcome decode(struct trace_file *file, const unsigned char *p
 				 uint64_t *data)
 {
 	const struct dmlog_state *state = (const void *)file->state;
-	uint64_t sector = get_unaligned_le64(p), sectors = get_unaligned_le64(p + 8), flags = get_unaligned_le64(p + 16), text = get_unaligned_le64(p + 24);
+	const struct dmlog_entry e = dmlog_entry_unpack(p);
+	const char *wrong = dmlog_entry_wrong(&e, state->sector_size);
 
 	*data = 0;
-	if (flags & ~(uint64_t)FLAGS_KNOWN)
-		return record_bad(file, "an entry with unknown flags");
-	if (flags & FLAG_MARK)
-		return sectors || text > state->sector_size - ENTRY_SIZE ?
-			       record_bad(file, "a mark with data") : TRACE_SKIPPED;
-	if (text)
-		return record_bad(file, "text in an entry that is no mark");
-	record->flags = (flags & FLAG_FUA ? TRACE_FUA : 0) | (flags & FLAG_METADATA ? TRACE_META : 0);
-	if (!sectors) {
+	if (wrong)
+		return record_bad(file, wrong);
+	if (e.flags & DMLOG_MARK)
+		return TRACE_SKIPPED;
+	record->flags = (e.flags & DMLOG_FUA ? TRACE_FUA : 0) | (e.flags & DMLOG_METADATA ? TRACE_META : 0);
+	if (!e.sectors) {
 		record->op = TRACE_FLUSH;
 		record->offset = record->length = 0;
-		return flags & FLAG_FLUSH ? TRACE_REQUEST : record_bad(file, "an entry that does nothing");
+		return TRACE_REQUEST;
 	}
-	if (flags & FLAG_FLUSH)
+	if (e.flags & DMLOG_FLUSH)
 		record->flags |= TRACE_PREFLUSH;
-	record->op = flags & FLAG_DISCARD ? TRACE_DISCARD : TRACE_WRITE;
-	if (extent(file, record, sector, sectors) == TRACE_BAD)
+	record->op = e.flags & DMLOG_DISCARD ? TRACE_DISCARD : TRACE_WRITE;
+	if (extent(file, record, e.sector, e.sectors) == TRACE_BAD)
 		return TRACE_BAD;
 	if (record->op == TRACE_WRITE)
 		*data = record->length;
