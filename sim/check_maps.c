@@ -149,12 +149,17 @@ static bool check_header(struct map *m, const struct check_place *place, u64 blo
 	return true;
 }
 
+/* @size: a multiple of 8. */
 static u64 count_ones(const u8 *bytes, size_t size)
 {
 	u64 ones = 0;
 
-	for (size_t i = 0; i < size; i++)
-		ones += __builtin_popcount(bytes[i]);
+	/* Eight bytes at once: most maps are nearly empty. */
+	for (size_t i = 0; i < size; i += 8) {
+		u64 word = get_unaligned_le64(bytes + i);
+
+		ones += word ? __builtin_popcountll(word) : 0;
+	}
 	return ones;
 }
 
@@ -183,13 +188,18 @@ static void check_bitmap(struct map *m, const struct check_place *place, u64 ind
 {
 	u64 from = index * MAP_BITS, to = block_end(m, 0, index);
 
-	for (u32 bit = to - from; bit < MAP_BITS; bit++)
+	for (u32 bit = to - from; bit < MAP_BITS; bit++) {
+		if (bit % 8 == 0 && !bits[bit / 8]) {
+			bit += 7;
+			continue;
+		}
 		if (bit_of(bits, bit)) {
 			check_found(m->c, place, "bits",
 				    "bit %u is set, behind the end of the map at %llu", bit,
 				    to - from);
 			break;
 		}
+	}
 	compare_bits(m, from, to, bits);
 }
 

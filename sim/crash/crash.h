@@ -98,6 +98,7 @@ struct crash {
 	char *table;
 	sector_t snapshot_sectors;	/* to be read of each */
 	u32 first;			/* the power is cut after this event and later ones */
+	u8 *points;			/* of them, by number, only where this is not 0; NULL: after all */
 	struct hash_set images, outcomes;
 	struct crash_counts counts;
 	struct walk *walk;		/* the innermost */
@@ -140,6 +141,11 @@ struct crash_unit {
 	bool keep_going;		/* its commands may fail */
 	enum sim_strategy strategy;
 	u64 seed;
+	/* In place of a script: makes the life; in @c names, sizes, points. False: it is not to be judged, error may say why. */
+	bool (*record)(struct crash_unit *unit, struct crash *c, struct life *life);
+	/* Is shown the life of the script. False: the same. */
+	bool (*recorded)(struct crash_unit *unit, struct crash *c, struct life *life);
+	void *context;		/* of both */
 	/* results */
 	struct crash_counts counts;
 	struct crash_finding finding;

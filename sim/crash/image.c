@@ -172,7 +172,12 @@ static void backed_read(void *context, sector_t sector, u32 count, struct sector
 		const u8 *literal;
 
 		if (!data->tags) {
-			content_bytes(image_look(im, c), data->bytes + (size_t)(offset + i) * SECTOR_SIZE);
+			u8 *bytes = data->bytes + (size_t)(offset + i) * SECTOR_SIZE;
+
+			if (c)
+				content_bytes(image_look(im, c), bytes);
+			else
+				memset(bytes, 0, SECTOR_SIZE); /* most of a log */
 			continue;
 		}
 		if (content_is_choice(c) && data->keep_literals && image_choice(im, c)->literal)

@@ -6,6 +6,7 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* strcasestr() */
 #endif
+#include <malloc.h>
 #include <setjmp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -275,30 +276,50 @@ static void run_script(const struct crash_options *o, const struct script_comman
 		unit.recording = true;
 		record(o, script);
 		unit.recording = false;
-		if (!unit.unit->error[0])
+		if (!unit.unit->error[0] &&
+		    (!unit.unit->recorded || unit.unit->recorded(unit.unit, &unit.crash, &unit.life)))
 			judge(o, &unit.crash);
 	} else {
 		world_abandon();
 	}
 }
 
+/* A life that was recorded elsewhere. */
+static void run_life(const struct crash_options *o)
+{
+	life_init(&unit.life);
+	if (!unit.unit->record(unit.unit, &unit.crash, &unit.life))
+		return;
+	if (setjmp(unit.out) == 0)
+		judge(o, &unit.crash);
+	else
+		world_abandon();
+}
+
 void crash_unit_run(const struct crash_options *options, struct crash_unit *u)
 {
 	char error[SCRIPT_ERROR_MAX];
-	struct script_command *script = script_parse(u->name, u->text, error);
+	struct script_command *script = u->record ? NULL : script_parse(u->name, u->text, error);
 
+	/* A world's memory comes and goes with each state: not to the kernel and back. */
+	mallopt(M_MMAP_THRESHOLD, 256 << 20);
+	mallopt(M_TRIM_THRESHOLD, 256 << 20);
 	memset(&unit.crash, 0, sizeof(unit.crash));
 	unit.unit = u;
 	u->error[0] = '\0';
-	if (!script) {
+	if (!script && !u->record) {
 		refuse("%s", error);
 		return;
 	}
-	run_script(options, script);
+	if (u->record)
+		run_life(options);
+	else
+		run_script(options, script);
 	u->counts = unit.crash.counts;
 	u->finding = unit.crash.finding;
 	image_exit(&unit.crash.im);
 	free(unit.crash.table);
+	free(unit.crash.points);
 	hash_set_exit(&unit.crash.images);
 	hash_set_exit(&unit.crash.outcomes);
 	life_exit(&unit.life);

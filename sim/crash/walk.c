@@ -356,6 +356,11 @@ static void count_point(struct walk *w)
 	n->sampled += !w->was_complete;
 }
 
+static bool is_point(const struct crash *c, u32 n)
+{
+	return n >= c->first && (!c->points || c->points[n]);
+}
+
 static void walk_events(struct walk *w)
 {
 	const struct crash_cut *cut = given_cut(w);
@@ -372,7 +377,7 @@ static void walk_events(struct walk *w)
 		truth_step(&w->truth);
 		if (n < w->truth.first_load)
 			continue;
-		if (cut ? n != cut->event : w->depth == 1 && n < w->c->first)
+		if (cut ? n != cut->event : w->depth == 1 && !is_point(w->c, n))
 			continue;
 		if (changed || !w->leaves_complete || !w->nr_leaves)
 			try_states(w);
