@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "crash.h"
+#include "dmlog.h"
 #include "work.h"
 
 enum {
@@ -67,6 +68,7 @@ struct crash_arguments {
 	bool seeds;
 	u64 first_seed, last_seed;
 	u32 ops;
+	struct dmlog_arguments log;
 	unsigned int workers;
 	bool no_shrink, print_script;
 	u64 script;
@@ -187,13 +189,19 @@ static error_t crash_option(int key, char *arg, struct argp_state *state)
 	case OPT_TRACE_LOG:
 		o->trace_log = true;
 		return 0;
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = &a->log;
+		return 0;
 	case ARGP_KEY_ARGS:
 		a->files = state->argv + state->next;
 		a->nr_files = state->argc - state->next;
 		return 0;
 	case ARGP_KEY_END:
-		if (!a->nr_files && !a->bounded && !a->seeds)
-			argp_error(state, "a script, --bounded or --seeds is missing");
+		if (a->log.options.path ? a->nr_files || a->bounded || a->seeds :
+					  !a->nr_files && !a->bounded && !a->seeds)
+			argp_error(state, "scripts, --bounded, --seeds, or one log: what is to be judged?");
+		if (a->log.write_log && a->nr_files != 1)
+			argp_error(state, "--write-log is of one script");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -204,6 +212,8 @@ static error_t crash_option(int key, char *arg, struct argp_state *state)
 
 static u64 nr_units(const struct crash_arguments *a)
 {
+	if (a->log.options.path)
+		return dmlog_shares(&a->log);
 	return a->nr_files + (a->bounded ? bounded_count(a->bounded) : 0) +
 	       (a->seeds ? a->last_seed - a->first_seed + 1 : 0);
 }
@@ -222,9 +232,13 @@ static void file_unit(const struct crash_arguments *a, const char *path, struct 
 
 static void make_unit(void *context, u64 index, struct crash_unit *unit)
 {
-	const struct crash_arguments *a = context;
+	struct crash_arguments *a = context;
 	u64 seed;
 
+	if (a->log.options.path) {
+		dmlog_share(&a->log, index, unit);
+		return;
+	}
 	if (index < a->nr_files) {
 		file_unit(a, a->files[index], unit);
 		return;
@@ -298,9 +312,13 @@ static void print_cuts(const struct crash_finding *f, FILE *out)
 	}
 }
 
-static void print_replay(const struct crash_options *o, const struct crash_unit *unit, const char *file, FILE *out)
+static void print_replay(const struct crash_arguments *a, const struct crash_unit *unit, const char *file, FILE *out)
 {
-	fprintf(out, "multisnap crash %s", file);
+	fprintf(out, "multisnap crash");
+	if (a->log.options.path)
+		dmlog_print_arguments(&a->log, out);
+	else
+		fprintf(out, " %s", file);
 	print_cuts(&unit->finding, out);
 	if (unit->strategy != SIM_FIFO)
 		fprintf(out, " --strategy random --seed %llu", (unsigned long long)unit->seed);
@@ -308,7 +326,7 @@ static void print_replay(const struct crash_options *o, const struct crash_unit 
 		fprintf(out, " --work 0");
 }
 
-static void write_script(const struct crash_options *o, const struct crash_unit *unit, const char *file)
+static void write_script(const struct crash_arguments *a, const struct crash_unit *unit, const char *file)
 {
 	FILE *out = fopen(file, "w");
 
@@ -317,7 +335,7 @@ static void write_script(const struct crash_options *o, const struct crash_unit 
 		exit(SIM_EXIT_USAGE);
 	}
 	fprintf(out, "# Found in %s: %s\n# replay: ", unit->name, unit->finding.what);
-	print_replay(o, unit, file, out);
+	print_replay(a, unit, file, out);
 	fprintf(out, "\n%s", unit->text);
 	if (fclose(out)) {
 		sim_message("%s: %s", file, strerror(errno));
@@ -365,16 +383,16 @@ static int report_finding(const struct crash_arguments *a, u64 index)
 	if (!unit.finding.found)
 		sim_fail("%s: found by a worker, and not again", unit.name);
 	printf("FOUND in %s: %s\n", unit.name, unit.finding.what);
-	if (!a->no_shrink && !o.nr_cuts) {
+	if (!a->no_shrink && !o.nr_cuts && unit.text) {
 		unit.first_line = 0;
 		crash_shrink(&o, &unit);
-		write_script(&o, &unit, a->output);
+		write_script(a, &unit, a->output);
 		printf("smallest script, %u lines: %s\n", nr_lines(unit.text), a->output);
 	}
 	fflush(stdout);
 	tell(&o, &unit);
 	printf("reproduce: ");
-	print_replay(&o, &unit, a->no_shrink ? unit.name : a->output, stdout);
+	print_replay(a, &unit, a->no_shrink ? unit.name : a->output, stdout);
 	putchar('\n');
 	crash_finding_free(&unit.finding);
 	free(unit.text);
@@ -404,8 +422,13 @@ static int run(struct crash_arguments *a)
 		.workers = min_t(u64, a->workers, nr_units(a)),
 	};
 	struct crash_counts counts;
+	char error[512];
 	u64 found;
 
+	if (a->log.options.path && !dmlog_print(&a->log, error, sizeof(error))) {
+		sim_message("%s: %s", a->log.options.path, error);
+		return SIM_EXIT_USAGE;
+	}
 	crash_campaign_run(&a->crash, &campaign, &counts, &found);
 	if (found != U64_MAX)
 		return report_finding(a, found);
@@ -414,9 +437,25 @@ static int run(struct crash_arguments *a)
 	return SIM_EXIT_OK;
 }
 
+static int write_log(struct crash_arguments *a)
+{
+	struct crash_unit unit = { 0 };
+
+	make_unit(a, 0, &unit);
+	dmlog_write_unit(a->log.write_log, &unit);
+	crash_unit_run(&a->crash, &unit);
+	free(unit.text);
+	if (!unit.error[0])
+		return SIM_EXIT_OK;
+	sim_message("%s: %s", unit.name, unit.error);
+	return SIM_EXIT_USAGE;
+}
+
 int cmd_crash(int argc, char **argv)
 {
+	static const struct argp_child children[] = { { &dmlog_argp, 0, NULL, 0 }, { NULL, 0, NULL, 0 } };
 	static const struct argp argp = {
+		.children = children,
 		.options = crash_argp_options,
 		.parser = crash_option,
 		.args_doc = "[SCRIPT...]",
@@ -443,13 +482,18 @@ int cmd_crash(int argc, char **argv)
 	int status;
 
 	a.crash.cuts = a.cuts;
+	a.log.crash = &a.crash;
+	a.log.options.points = 400;
 	argp_parse(&argp, argc, argv, 0, NULL, &a);
 	if (a.crash.nr_cuts && nr_units(&a) != 1) {
 		sim_message("--cut is of one script");
 		return SIM_EXIT_USAGE;
 	}
 	a.crash.depth = max(a.crash.depth, a.crash.nr_cuts);
-	status = a.print_script ? print_script(&a) : run(&a);
+	if (a.log.write_log)
+		status = write_log(&a);
+	else
+		status = a.print_script ? print_script(&a) : run(&a);
 	if (a.bounded)
 		bounded_destroy(a.bounded);
 	return status;
