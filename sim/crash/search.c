@@ -48,12 +48,25 @@ static u32 given(const struct walk *w, const struct choice *ch)
 	return 0;
 }
 
+/*
+ * The first of all. A write of a single sector that was issued just now has survived: without it, the state is one
+ * of the event before.
+ */
+static u32 first_option(const struct walk *w, const struct choice *ch)
+{
+	u32 newest = ch->nr - 1;
+
+	return w->fresh && w->fresh_sectors == 1 &&
+	       w->c->im.pool[ch->first + newest].issued == w->fresh ? newest : 0;
+}
+
 static u32 by_policy(struct walk *w, const struct choice *ch, u32 asked)
 {
 	u32 newest = ch->nr - 1;
 
 	switch (w->policy) {
 	case FIRST:
+		return first_option(w, ch);
 	case OLDEST:
 		return 0;
 	case NEWEST:

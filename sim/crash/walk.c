@@ -308,16 +308,26 @@ void walk_try(struct walk *w, u32 phase)
 	content_release(contents);
 }
 
+/* Nothing is done of the write that was issued just now: then it is a phase of the event before. */
+static bool is_old_phase(const struct walk *w, u32 phase)
+{
+	for (u32 i = 0; i < w->nr_preflush; i++)
+		if (w->preflush[i].issue == w->fresh && !(phase & 1U << i))
+			return true;
+	return false;
+}
+
 static void try_states(struct walk *w)
 {
 	struct image_mark mark = image_mark(&w->c->im);
 
 	drop_leaves(w);
+	w->leaves_complete = !w->fresh;
 	w->was_complete = true;
 	for (u32 phase = 0; phase < nr_phases(w); phase++) {
 		const struct crash_cut *cut = given_cut(w);
 
-		if (cut && cut->phase != phase)
+		if (cut ? cut->phase != phase : is_old_phase(w, phase))
 			continue;
 		begin_phase(w, phase);
 		if (cut) {
@@ -361,11 +371,36 @@ static bool is_point(const struct crash *c, u32 n)
 	return n >= c->first && (!c->points || c->points[n]);
 }
 
+/*
+ * All that a cut after event @n could leave is judged. A request that is issued makes states possible, and one that ends
+ * makes states impossible; what users begin allows more, and what has ended allows less. So after the end of a
+ * request, and after a beginning, there is nothing to be judged that was not judged after the event before.
+ */
+static void judge_moment(struct walk *w, u32 n, bool *changed)
+{
+	const struct life_event *e = life_at(w->life, n);
+	bool grows = e->kind == LIFE_DISK_ISSUE && e->sectors;
+	bool tightens = e->kind == LIFE_IO_END || e->kind == LIFE_CTL_END;
+
+	if (w->covered && !grows && !tightens)
+		return;
+	w->fresh = w->covered && grows ? n : 0;
+	w->fresh_sectors = e->sectors;
+	if (*changed || !w->leaves_complete || given_cut(w))
+		try_states(w);
+	else
+		judge_again(w);
+	*changed = w->fresh;
+	w->covered = w->was_complete;
+}
+
 static void walk_events(struct walk *w)
 {
 	const struct crash_cut *cut = given_cut(w);
 	bool changed = true;
 
+	/* The disks as they are at first, and nobody was told anything: that is the state that is being judged. */
+	w->covered = w->up;
 	for (u32 d = 0; d < CRASH_DISKS; d++) {
 		cells_init(&w->disk[d], w->c->im.disk[d].sectors);
 		for (sector_t s = 0; s < w->disk[d].sectors; s++)
@@ -377,13 +412,11 @@ static void walk_events(struct walk *w)
 		truth_step(&w->truth);
 		if (n < w->truth.first_load)
 			continue;
-		if (cut ? n != cut->event : w->depth == 1 && !is_point(w->c, n))
+		if (cut ? n != cut->event : w->depth == 1 && !is_point(w->c, n)) {
+			w->covered = false;
 			continue;
-		if (changed || !w->leaves_complete || !w->nr_leaves)
-			try_states(w);
-		else
-			judge_again(w);
-		changed = false;
+		}
+		judge_moment(w, n, &changed);
 		count_point(w);
 	}
 	drop_leaves(w);

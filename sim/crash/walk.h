@@ -60,6 +60,9 @@ struct walk {
 	u32 nr_leaves;
 	bool leaves_complete;	/* all of them are there */
 	bool was_complete;	/* no samples */
+	bool covered;		/* whatever the event before could leave was judged */
+	/* Then, of the states that this write brings, only those with some of it are tried; 0: all states. */
+	u32 fresh, fresh_sectors;
 };
 
 /* walk.c */
