@@ -35,7 +35,7 @@ static void disk_issue(struct walk *w, u32 n, const struct life_event *e)
 		return;
 	if (w->nr_preflush == PREFLUSH_MAX)
 		sim_fail("crash: more than %u writes with PREFLUSH at once", PREFLUSH_MAX);
-	w->preflush[w->nr_preflush++] = (struct preflush){ n, e->disk };
+	w->preflush[w->nr_preflush++] = (struct preflush){ n, e->disk, CELLS_PENDING };
 }
 
 /* The image follows what has become certain. */
@@ -50,18 +50,42 @@ static void settle(struct walk *w)
 	}
 }
 
+/* A flush issued at event @issue has ended: flushes that failed before it do not matter any more. */
+static void forget_failed(struct walk *w, u32 disk, u32 issue)
+{
+	u32 kept = 0;
+
+	for (u32 i = 0; i < w->nr_preflush; i++)
+		if (w->preflush[i].disk != disk || w->preflush[i].failed >= issue)
+			w->preflush[kept++] = w->preflush[i];
+	w->nr_preflush = kept;
+}
+
+/* One that failed was perhaps not even begun, because its flush failed: the two phases remain. */
+static void preflush_end(struct walk *w, u32 n, const struct life_event *e)
+{
+	for (u32 i = 0; i < w->nr_preflush; i++) {
+		if (w->preflush[i].issue != e->issue)
+			continue;
+		if (e->error)
+			w->preflush[i].failed = n;
+		else
+			w->preflush[i--] = w->preflush[--w->nr_preflush];
+	}
+}
+
 static void disk_end(struct walk *w, u32 n, const struct life_event *e)
 {
 	const struct life_event *issue = life_at(w->life, e->issue);
 	struct cells *cells = &w->disk[issue->disk];
 
-	if (issue->flags & LIFE_PREFLUSH && !e->error)
+	if (issue->flags & LIFE_PREFLUSH && !e->error) {
 		cells_flushed(cells, e->issue);
+		forget_failed(w, issue->disk, e->issue);
+	}
 	cells_end(cells, n, e->issue, issue->sector, issue->sectors, issue->flags & LIFE_FUA,
 		  e->error || issue->op == LIFE_DISCARD);
-	for (u32 i = 0; i < w->nr_preflush; i++)
-		if (w->preflush[i].issue == e->issue)
-			w->preflush[i--] = w->preflush[--w->nr_preflush];
+	preflush_end(w, n, e);
 	settle(w);
 }
 
@@ -87,7 +111,7 @@ static u32 nr_phases(const struct walk *w)
 	return 1U << w->nr_preflush;
 }
 
-/* Bit i of @phase: the i-th write with PREFLUSH has got past its flush. */
+/* Bit i of @phase: the i-th write with PREFLUSH, in flight or failed, has got past its flush. */
 static void begin_phase(struct walk *w, u32 phase)
 {
 	content_t options[CELLS_MAX];

@@ -7,7 +7,7 @@
 
 #include "crash.h"
 
-#define PREFLUSH_MAX 8		/* writes with PREFLUSH in flight on both disks at once */
+#define PREFLUSH_MAX 8		/* writes with PREFLUSH on both disks, in flight at once or failed since a flush */
 #define LEAVES_KEPT 64
 
 enum policy {
@@ -44,6 +44,7 @@ struct walk {
 	struct preflush {
 		u32 issue;
 		u32 disk;
+		u32 failed;	/* then; CELLS_PENDING: in flight */
 	} preflush[PREFLUSH_MAX];
 	u32 nr_preflush;
 

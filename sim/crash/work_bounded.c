@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Bounded workloads (work.h). A sequence is valid if each operation finds what it works on: the snapshots that exist are
- * followed while sequences are made. They are kept as numbers, an operation a byte.
+ * Bounded workloads (work.h) of the operations in work_ops.c. A sequence is valid if each operation finds the snapshots
+ * that it works on: which exist is followed while sequences are made. They are kept as numbers, an operation a byte.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -9,52 +9,11 @@
 #include "sim.h"
 #include "status.h"
 #include "work.h"
+#include "work_ops.h"
 
 #define LENGTH_MAX 8
 #define SNAPSHOTS_MAX 3
-
-enum op {
-	WRITE_CHUNK,
-	WRITE_TWO_CHUNKS,
-	WRITE_FUA,
-	DISCARD,
-	FLUSH,
-	CREATE,
-	CREATE_SUB,
-	DELETE_OLDEST,
-	DELETE_NEWEST,
-	SNAP_WRITE_CHUNK,
-	SNAP_WRITE_PART,
-	SNAP_FLUSH,
-	SETTLE,
-	RELOAD,
-	WRITES_AT_ONCE,
-	DELETE_UNDER_WRITE,
-	NR_OPS,
-};
-
-static const char *const names[NR_OPS] = {
-	[WRITE_CHUNK] = "write",
-	[WRITE_TWO_CHUNKS] = "write-2",
-	[WRITE_FUA] = "write-fua",
-	[DISCARD] = "discard",
-	[FLUSH] = "flush",
-	[CREATE] = "create",
-	[CREATE_SUB] = "create-sub",
-	[DELETE_OLDEST] = "delete-oldest",
-	[DELETE_NEWEST] = "delete-newest",
-	[SNAP_WRITE_CHUNK] = "snap-write",
-	[SNAP_WRITE_PART] = "snap-write-part",
-	[SNAP_FLUSH] = "snap-flush",
-	[SETTLE] = "settle",
-	[RELOAD] = "reload",
-	[WRITES_AT_ONCE] = "writes-at-once",
-	[DELETE_UNDER_WRITE] = "delete-under-write",
-};
-
-/* What the table says besides. */
-static const char *const variants[] = { "mikulas 0", "mikulas 2 cache-threshold 0" };
-#define NR_VARIANTS (sizeof(variants) / sizeof(variants[0]))
+#define NUMBERS_MAX (2 * LENGTH_MAX + 2)
 
 struct sequence {
 	u8 variant, length;
@@ -70,8 +29,16 @@ struct bounded {
 
 struct snapshots {
 	snapid_t id[SNAPSHOTS_MAX]; /* in the order of their creation */
-	u32 nr, next, next_sub[LENGTH_MAX + 2];
+	u32 nr, next, next_sub[NUMBERS_MAX];
 };
+
+static snapid_t first_level(u32 number)
+{
+	return (u64)number << 32 | 0xffffffff;
+}
+
+/* Every sequence begins with one snapshot. */
+static const struct snapshots at_first = { .id = { 0xffffffff }, .nr = 1, .next = 1 };
 
 static void take_out(struct snapshots *s, u32 i)
 {
@@ -88,45 +55,52 @@ static int a_master(const struct snapshots *s)
 	return -1;
 }
 
-/* False: there is nothing that it could work on. */
-static bool apply(struct snapshots *s, enum op op)
+static void create(struct snapshots *s)
 {
-	u32 master;
-
-	switch (op) {
-	case CREATE:
-		if (s->nr == SNAPSHOTS_MAX)
-			return false;
-		s->id[s->nr++] = (u64)s->next++ << 32 | 0xffffffff;
-		return true;
-	case CREATE_SUB:
-		if (s->nr == SNAPSHOTS_MAX || a_master(s) < 0)
-			return false;
-		master = s->id[a_master(s)] >> 32;
-		s->id[s->nr++] = (u64)master << 32 | s->next_sub[master]++;
-		return true;
-	case DELETE_OLDEST:
-	case DELETE_UNDER_WRITE:
-		if (!s->nr)
-			return false;
-		take_out(s, 0);
-		return true;
-	case DELETE_NEWEST:
-		if (s->nr < 2)
-			return false; /* the oldest */
-		take_out(s, s->nr - 1);
-		return true;
-	case SNAP_WRITE_CHUNK:
-	case SNAP_WRITE_PART:
-	case SNAP_FLUSH:
-		return s->nr;
-	default:
-		return true;
-	}
+	s->id[s->nr++] = first_level(s->next++);
 }
 
-/* Every sequence begins with one snapshot. */
-static const struct snapshots at_first = { .id = { 0xffffffff }, .nr = 1, .next = 1 };
+static void create_sub(struct snapshots *s)
+{
+	u32 master = s->id[a_master(s)] >> 32;
+
+	s->id[s->nr++] = (u64)master << 32 | s->next_sub[master]++;
+}
+
+/* False: there is nothing that it could work on, or no room. */
+static bool apply(struct snapshots *s, const struct work_op *op)
+{
+	if (s->nr < op->needs)
+		return false;
+	switch (op->effect) {
+	case CREATES:
+		if (s->nr == SNAPSHOTS_MAX)
+			return false;
+		create(s);
+		return true;
+	case CREATES_SUB:
+		if (s->nr == SNAPSHOTS_MAX || a_master(s) < 0)
+			return false;
+		create_sub(s);
+		return true;
+	case DELETES_OLDEST:
+		take_out(s, 0);
+		return true;
+	case DELETES_NEWEST:
+		take_out(s, s->nr - 1);
+		return true;
+	case REPLACES:
+		take_out(s, 0);
+		create(s);
+		return true;
+	case FORMATS:
+		*s = at_first;
+		return true;
+	case NO_EFFECT:
+		break;
+	}
+	return true;
+}
 
 static void add(struct bounded *b, const struct sequence *q)
 {
@@ -144,12 +118,12 @@ static void extend(struct bounded *b, struct sequence *q, const struct snapshots
 	add(b, q);
 	if (q->length == length)
 		return;
-	for (u32 op = 0; op < NR_OPS; op++) {
+	for (u32 i = 0; i < nr_work_ops; i++) {
 		struct snapshots after = *s;
 
-		if (!apply(&after, op))
+		if (!(work_ops[i].variants & 1u << q->variant) || !apply(&after, &work_ops[i]))
 			continue;
-		q->op[q->length++] = op;
+		q->op[q->length++] = i;
 		extend(b, q, &after, length);
 		q->length--;
 	}
@@ -161,10 +135,10 @@ struct bounded *bounded_create(u32 length)
 
 	if (!b)
 		abort();
-	for (u32 v = 0; v < NR_VARIANTS; v++) {
+	for (u32 v = 0; v < nr_work_variants; v++) {
 		struct sequence q = { .variant = v };
 
-		extend(b, &q, &at_first, length < LENGTH_MAX ? length : LENGTH_MAX);
+		extend(b, &q, &at_first, min_t(u32, length, work_variants[v].longest));
 	}
 	return b;
 }
@@ -184,158 +158,127 @@ void bounded_destroy(struct bounded *b)
 
 struct writer {
 	FILE *out;
-	u32 line, fill;
+	u32 line, fill, number;
+	const struct work_variant *variant;
 	const struct snapshots *s;	/* before the operation */
-	const char *table;
 };
 
-static void __attribute__((format(printf, 2, 3))) put(struct writer *w, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vfprintf(w->out, fmt, ap);
-	va_end(ap);
-	fputc('\n', w->out);
-	w->line++;
-}
-
-static const char *text_of(snapid_t id, char text[32])
-{
-	snapid_print(text, 32, id);
-	return text;
-}
-
-static void put_create(struct writer *w, const char *message)
-{
-	put(w, "dmsetup message ms 0 %s", message);
-	put(w, "dmsetup suspend ms");
-	put(w, "dmsetup resume ms");
-}
-
-/* The device of a snapshot, for the time of what is between the two calls. */
-static void put_device(struct writer *w, snapid_t id)
+static void put_id(struct writer *w, snapid_t id)
 {
 	char text[32];
 
-	put(w, "dmsetup create s --table \"0 24 multisnap-snap origin %s\"", text_of(id, text));
+	snapid_print(text, sizeof(text), id);
+	fputs(text, w->out);
 }
 
-static void put_snapshot_op(struct writer *w, enum op op)
+static void put_table(struct writer *w)
 {
-	snapid_t oldest = w->s->id[0], newest = w->s->id[w->s->nr - 1];
+	const struct work_variant *v = w->variant;
 
-	put_device(w, op == SNAP_WRITE_CHUNK ? oldest : newest);
-	if (op == SNAP_WRITE_CHUNK)
-		put(w, "write s 0 8 fill=%u", w->fill++);
-	else if (op == SNAP_WRITE_PART)
-		put(w, "write s 6 4 bs=4 fill=%u", w->fill++);
-	else
-		put(w, "flush s");
-	put(w, "dmsetup remove s");
+	fprintf(w->out, "0 %u multisnapshot origin store 8 %s %s", v->sectors, v->arguments[0], v->arguments[1]);
 }
 
-static void put_at_once(struct writer *w, enum op op)
+/* With sync-snapshots: those that exist, and one more. */
+static void put_sync_table(struct writer *w)
 {
-	char text[32];
+	const struct work_variant *v = w->variant;
+	const char *list = strchr(v->arguments[0], ' ');
 
-	if (w->s->nr)
-		put_device(w, w->s->id[0]);
-	put(w, "parallel {");
-	put(w, "write ms 0 4 fill=%u", w->fill++);
-	if (w->s->nr)
-		put(w, "write s 2 4 fill=%u", w->fill++);
-	put(w, "write ms 8 12 fill=%u", w->fill++);
-	if (op == DELETE_UNDER_WRITE)
-		put(w, "dmsetup message ms 0 delete %s", text_of(w->s->id[0], text));
-	put(w, "}");
-	if (w->s->nr)
-		put(w, "dmsetup remove s");
+	fprintf(w->out, "0 %u multisnapshot origin store 8 %u sync-snapshots%s %s %u", v->sectors,
+		v->nr_arguments + 1, list ? list : "", v->arguments[1], w->s->nr + 1);
+	for (u32 i = 0; i < w->s->nr; i++) {
+		fputc(' ', w->out);
+		put_id(w, w->s->id[i]);
+	}
+	fputc(' ', w->out);
+	put_id(w, first_level(w->s->next));
 }
 
-static void put_op(struct writer *w, enum op op)
+static void put_word(struct writer *w, char word)
 {
-	char text[32], message[64];
-	u32 last = w->s->nr - 1;
-
-	switch (op) {
-	case WRITE_CHUNK:
-		put(w, "write ms 0 8 fill=%u", w->fill++);
+	switch (word) {
+	case 'F':
+		fprintf(w->out, "%u", w->fill++);
 		break;
-	case WRITE_TWO_CHUNKS:
-		put(w, "write ms 5 7 bs=7 fill=%u", w->fill++);
+	case 'K':
+		fprintf(w->out, "%u", w->number);
 		break;
-	case WRITE_FUA:
-		put(w, "write ms 16 3 fua fill=%u", w->fill++);
+	case 'O':
+		put_id(w, w->s->id[0]);
 		break;
-	case DISCARD:
-		put(w, "discard ms 0 16");
+	case 'N':
+		put_id(w, w->s->id[w->s->nr - 1]);
 		break;
-	case FLUSH:
-		put(w, "flush ms");
+	case 'M':
+		put_id(w, w->s->id[a_master(w->s)]);
 		break;
-	case CREATE:
-		put_create(w, "create");
+	case 'T':
+		put_table(w);
 		break;
-	case CREATE_SUB:
-		snprintf(message, sizeof(message), "create_subsnap %s",
-			 text_of(w->s->id[a_master(w->s)], text));
-		put_create(w, message);
-		break;
-	case DELETE_OLDEST:
-	case DELETE_NEWEST:
-		put(w, "dmsetup message ms 0 delete %s",
-		    text_of(w->s->id[op == DELETE_OLDEST ? 0 : last], text));
-		break;
-	case SNAP_WRITE_CHUNK:
-	case SNAP_WRITE_PART:
-	case SNAP_FLUSH:
-		put_snapshot_op(w, op);
-		break;
-	case SETTLE:
-		put(w, "dmsetup message ms 0 settle");
-		break;
-	case RELOAD:
-		put(w, "dmsetup remove ms");
-		put(w, "dmsetup create ms --table \"%s\"", w->table);
-		break;
-	case WRITES_AT_ONCE:
-	case DELETE_UNDER_WRITE:
-		put_at_once(w, op);
-		break;
-	case NR_OPS:
+	case 'Y':
+		put_sync_table(w);
 		break;
 	}
+}
+
+static void put(struct writer *w, const char *text)
+{
+	for (; text && *text; text++) {
+		if (*text == '$') {
+			put_word(w, *++text);
+			continue;
+		}
+		fputc(*text, w->out);
+		w->line += *text == '\n';
+	}
+}
+
+static void put_begin(struct writer *w)
+{
+	fprintf(w->out, "disk origin %us\ndisk store %s\n", w->variant->sectors, w->variant->store);
+	w->line += 2;
+	put(w, "dmsetup create ms --table \"$T\"\n");
+	fprintf(w->out, "write ms 0 %u fill=%u\n", w->variant->sectors, w->fill++);
+	w->line++;
+	put(w, "dmsetup message ms 0 create\n"
+	       "dmsetup suspend ms\n"
+	       "dmsetup resume ms\n");
+	put(w, w->variant->begin);
+}
+
+static void put_end(struct writer *w)
+{
+	put(w, w->variant->end);
+	for (u32 i = 1; w->variant->waits && i <= w->number; i++)
+		fprintf(w->out, "wait a%u\n", i);
 }
 
 char *bounded_script(const struct bounded *b, u64 index, u32 *first_line, char *name, size_t size)
 {
 	const struct sequence *q = &b->all[index];
 	struct snapshots s = at_first;
-	struct writer w = { .line = 1, .fill = 1, .s = &s };
-	char table[128], *text = NULL;
+	struct writer w = { .line = 1, .fill = 1, .s = &s, .variant = &work_variants[q->variant] };
 	size_t length, n;
+	char *text = NULL;
 
 	w.out = open_memstream(&text, &length);
 	if (!w.out)
 		abort();
-	snprintf(table, sizeof(table), "0 24 multisnapshot origin store 8 0 %s", variants[q->variant]);
-	w.table = table;
-	n = snprintf(name, size, "bounded %llu (%s", (unsigned long long)index, variants[q->variant]);
-	put(&w, "disk origin 24s");
-	put(&w, "disk store 512K");
-	put(&w, "dmsetup create ms --table \"%s\"", table);
-	put(&w, "write ms 0 24 fill=%u", w.fill++);
-	put_create(&w, "create");
-	*first_line = 0;
+	n = snprintf(name, size, "bounded %llu (%s", (unsigned long long)index, w.variant->name);
+	put_begin(&w);
+	*first_line = w.variant->begin ? w.line : 0;
 	for (u32 i = 0; i < q->length; i++) {
+		const struct work_op *op = &work_ops[q->op[i]];
+
 		/* What comes before the last operation is another sequence. */
 		*first_line = w.line;
-		put_op(&w, q->op[i]);
-		apply(&s, q->op[i]);
+		w.number = i + 1;
+		put(&w, op->text);
+		apply(&s, op);
 		if (n < size)
-			n += snprintf(name + n, size - n, "%s%s", i ? ", " : ": ", names[q->op[i]]);
+			n += snprintf(name + n, size - n, "%s%s", i ? ", " : ": ", op->name);
 	}
+	put_end(&w);
 	if (n < size)
 		snprintf(name + n, size - n, ")");
 	fclose(w.out);
