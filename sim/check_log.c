@@ -170,6 +170,45 @@ static void look_behind_the_end(struct log *log)
 	}
 }
 
+/*
+ * Every sector of the log is zero, as the format left it, or of a record that was written there. What else stands
+ * there was meant for another place; it may have destroyed the last records, which leave no other trace.
+ */
+static const char *stray(const struct log *log, u64 sector)
+{
+	const struct check_super *sb = &log->c->sb;
+	const u8 *b = at_sector(log, sector);
+	u32 mount = get_unaligned_le32(b), index = get_unaligned_le16(b + AT_INDEX);
+
+	if (check_all_zero(b, SECTOR_SIZE))
+		return NULL;
+	if (get_unaligned_le16(b + AT_MAGIC) != STAMP_MAGIC)
+		return "is neither zero nor of a record";
+	if (!mount || mount > sb->mount)
+		return "has a mount count that never was";
+	if (get_unaligned_le64(b + AT_SEQ) > log->last_seq + 1)
+		return "is of a record behind the next one";
+	if (index >= sb->record_sectors)
+		return "has an index beyond any record";
+	if (!index && get_unaligned_le64(b + AT_LOCATION) != sector)
+		return "is the first one of a record of another place";
+	return NULL;
+}
+
+static void look_for_strays(struct log *log)
+{
+	for (u64 sector = log->first; sector < log->end; sector++) {
+		struct check_place place = check_at_sector(CHECK_LOG, sector);
+		const char *what = stray(log, sector);
+
+		if (!what)
+			continue;
+		check_advise(log->c, &place, "sector",
+			     "a write went to another place than it should; the last records may be lost", "%s", what);
+		return;
+	}
+}
+
 static void sum_up(struct log *log)
 {
 	struct check *c = log->c;
@@ -203,6 +242,7 @@ void check_log(struct check *c, bool replay)
 	if (load_log(&log)) {
 		follow_chain(&log);
 		look_behind_the_end(&log);
+		look_for_strays(&log);
 		sum_up(&log);
 		if (replay && !c->out_of_memory)
 			check_replay(c, log.records, log.nr, log.bytes, log.first);

@@ -23,6 +23,8 @@ enum {
 	OPT_DEPTH,
 	OPT_WORK,
 	OPT_RECUT,
+	OPT_READ_ERRORS,
+	OPT_DAMAGE,
 	OPT_WORKERS,
 	OPT_CUT,
 	OPT_OUTPUT,
@@ -46,6 +48,8 @@ static const struct argp_option crash_argp_options[] = {
 	{ "depth", OPT_DEPTH, "N", 0, "Power cuts one after the other, 1 to 4 (default 2)", 3 },
 	{ "work", OPT_WORK, "N", 0, "Go on working after one in N recoveries; 0: never (default 16)", 3 },
 	{ "recut", OPT_RECUT, "N", 0, "Cut the power again in one in N of those (default 16)", 3 },
+	{ "read-errors", OPT_READ_ERRORS, "N", 0, "Let each read of one in N recoveries fail; 0: of none (default 128)", 3 },
+	{ "damage", OPT_DAMAGE, "N", 0, "At one in N moments, lose and misplace some writes of metadata; 0: never (default 128)", 3 },
 	{ NULL, 0, NULL, 0, "A finding:", 4 },
 	{ "output", OPT_OUTPUT, "FILE", 0, "Where the smallest script goes (default crash-found.msnap)", 4 },
 	{ "no-shrink", OPT_NO_SHRINK, NULL, 0, "Tell it as it was found", 4 },
@@ -165,6 +169,12 @@ static error_t crash_option(int key, char *arg, struct argp_state *state)
 		return 0;
 	case OPT_RECUT:
 		parse_number(state, "recut", arg, 0, 1U << 30, &o->recut_share);
+		return 0;
+	case OPT_READ_ERRORS:
+		parse_number(state, "read-errors", arg, 0, 1U << 30, &o->read_share);
+		return 0;
+	case OPT_DAMAGE:
+		parse_number(state, "damage", arg, 0, 1U << 30, &o->damage_share);
 		return 0;
 	case OPT_WORKERS:
 		parse_number(state, "workers", arg, 1, 1024, &a->workers);
@@ -292,6 +302,10 @@ static void print_counts(const struct crash_counts *n)
 	printf(" sets of surviving sectors: nobody looked at the rest\n");
 	printf("after %llu recoveries work went on; in %llu of those the power was cut again at each moment\n",
 	       (unsigned long long)n->worked, (unsigned long long)n->recut);
+	printf("%llu reads of recoveries failed\n", (unsigned long long)n->read_errors);
+	printf("%llu writes of metadata lost or misplaced: %llu detected, %llu harmless, %llu nothing can tell (the last record or superblock)\n",
+	       (unsigned long long)n->damaged, (unsigned long long)n->detected, (unsigned long long)n->harmless,
+	       (unsigned long long)n->undetectable);
 	if (n->sampled)
 		printf("bounded: all states at %llu moments, samples at %llu\n", (unsigned long long)n->complete,
 		       (unsigned long long)n->sampled);
@@ -474,6 +488,8 @@ int cmd_crash(int argc, char **argv)
 			.depth = 2,
 			.work_share = 16,
 			.recut_share = 16,
+			.read_share = 128,
+			.damage_share = 128,
 		},
 		.ops = 300,
 		.workers = cpus > 0 ? cpus : 1,

@@ -27,6 +27,11 @@ void crash_counts_add(struct crash_counts *to, const struct crash_counts *n)
 	to->outcomes += n->outcomes;
 	to->worked += n->worked;
 	to->recut += n->recut;
+	to->read_errors += n->read_errors;
+	to->damaged += n->damaged;
+	to->detected += n->detected;
+	to->harmless += n->harmless;
+	to->undetectable += n->undetectable;
 	to->covered = crash_add(to->covered, n->covered);
 }
 

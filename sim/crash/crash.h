@@ -6,7 +6,8 @@
  *   cells.c              the crash model: what a sector may hold
  *   life.c               a life of the disks, recorded
  *   truth.c              what may be found
- *   walk.c               goes through a life; at each moment through all states of the disks
+ *   walk.c, search.c     through a life; at each moment through all states of the disks
+ *   damage.c             writes that are lost or misplaced, reads that fail
  *   judge.c              one state: load, read, compare, go on working
  *   unit.c               one workload from its script to its counts
  *   work.c               makes workloads
@@ -44,6 +45,8 @@ struct crash_options {
 	u32 depth;		/* power cuts one after the other */
 	u32 work_share;		/* goes on working after 1 in so many recoveries; 0: never */
 	u32 recut_share;	/* cuts the power again in 1 in so many of those */
+	u32 read_share;		/* lets each read of 1 in so many recoveries fail; 0: of none */
+	u32 damage_share;	/* loses and misplaces writes at 1 in so many moments; 0: never */
 	/* Instead of a search: this state. The power goes at cuts[0], in the recovery from that at cuts[1], ... */
 	const struct crash_cut *cuts;
 	u32 nr_cuts;
@@ -67,6 +70,9 @@ struct crash_counts {
 	u64 outcomes;		/* different contents that were found (within their workload) */
 	u64 worked;		/* recoveries after which work went on */
 	u64 recut;		/* and of which the power was cut again */
+	u64 read_errors;	/* reads of recoveries that failed */
+	u64 damaged;		/* states with a write that was lost or misplaced */
+	u64 detected, harmless, undetectable; /* of them */
 	crash_many covered;	/* survivor sets that the states stand for: sectors that nobody decided multiply them */
 };
 void crash_counts_add(struct crash_counts *to, const struct crash_counts *n);
@@ -118,6 +124,12 @@ void walk_where(struct crash *c, const char *what);
 /* A hash of the state that is being judged. */
 u64 walk_class(const struct crash *c);
 
+/* damage.c */
+/* In a thread: writes that were lost or misplaced, at some moments of the life. Leaves the image as the life does. */
+void damage_life(struct crash *c, const struct life *life);
+/* In a thread: the state in the image, with each read of its recovery failing once. */
+void damage_reads(struct crash *c, const struct truth *truth);
+
 /* judge.c */
 /*
  * In a thread: loads the target from the image, reads everything into @seen, has it judged by walk_verdict(), and perhaps
@@ -125,6 +137,11 @@ u64 walk_class(const struct crash *c);
  */
 void judge_state(struct crash *c, struct seen *seen, struct life *life);
 void seen_free(struct seen *seen);
+/* Its steps. Load: 0 or what seen->load_error is. */
+int judge_load(struct crash *c, struct seen *seen);
+void judge_look(struct crash *c, struct seen *seen);
+/* Of the offline check; false: @what it has found. */
+bool judge_clean(struct crash *c, char *what, size_t size);
 
 /* story.c */
 /* What users were told until @event of the life, what was on its way, and what survived. */

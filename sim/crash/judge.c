@@ -67,7 +67,17 @@ void seen_free(struct seen *seen)
 		free(seen->snapshots[i].contents);
 }
 
-static void look(struct crash *c, struct seen *seen)
+int judge_load(struct crash *c, struct seen *seen)
+{
+	const char *reason = NULL;
+
+	memset(seen, 0, offsetof(struct seen, snapshots));
+	seen->load_error = world_device_create(c->device, c->table, &reason);
+	snprintf(seen->reason, sizeof(seen->reason), "%s", reason ? reason : "");
+	return seen->load_error;
+}
+
+void judge_look(struct crash *c, struct seen *seen)
 {
 	seen->origin.id = SNAPID_ORIGIN;
 	if (!life_status(c->device, &seen->status)) {
@@ -80,24 +90,31 @@ static void look(struct crash *c, struct seen *seen)
 		read_snapshot(c, seen->status.ids[i], &seen->snapshots[i]);
 }
 
-/* I5: the store is clean, as whoever looks at it from outside sees it. */
-static void check(struct crash *c, const struct seen *seen, const char *when)
+bool judge_clean(struct crash *c, char *what, size_t size)
 {
 	struct check_report report = { .max_findings = 1 };
 	struct check_source source;
+	bool clean;
 
-	if (seen->status.error)
-		return;
 	check_source_disk(&source, c->disk_name[CRASH_STORE],
 			  world_disk_find(c->disk_name[CRASH_STORE])->base);
-	if (check_store(&source, &report) != CHECK_CLEAN) {
-		const struct check_finding *f = report.findings;
-
-		walk_found(c, "%s: the offline check of the store: %s %s %s: %s", when,
-			   report.nr_findings ? f->area : "", report.nr_findings ? f->place : "",
-			   report.nr_findings ? f->field : "", report.nr_findings ? f->what : report.reason);
-	}
+	clean = check_store(&source, &report) == CHECK_CLEAN;
+	if (!clean && report.nr_findings)
+		snprintf(what, size, "%s %s %s: %s", report.findings->area, report.findings->place,
+			 report.findings->field, report.findings->what);
+	else if (!clean)
+		snprintf(what, size, "%s", report.reason);
 	check_report_free(&report);
+	return clean;
+}
+
+/* I5: the store is clean, as whoever looks at it from outside sees it. */
+static void check(struct crash *c, const struct seen *seen, const char *when)
+{
+	char what[512];
+
+	if (!seen->status.error && !judge_clean(c, what, sizeof(what)))
+		walk_found(c, "%s: the offline check of the store: %s", when, what);
 }
 
 /* ---- work after a recovery ---- */
@@ -227,7 +244,7 @@ static void judge_work(struct crash *c, const struct life *life, const struct se
 	truth_init_seen(&t, life, &c->im, c->snapshot_sectors, before);
 	while (t.now < life->nr)
 		truth_step(&t);
-	look(c, &after);
+	judge_look(c, &after);
 	good = truth_judge(&t, TRUTH_ON, &after, what, sizeof(what));
 	truth_exit(&t);
 	if (!good)
@@ -238,22 +255,18 @@ static void judge_work(struct crash *c, const struct life *life, const struct se
 
 void judge_state(struct crash *c, struct seen *seen, struct life *life)
 {
-	const char *reason = NULL;
 	u32 begin;
 
-	memset(seen, 0, offsetof(struct seen, snapshots));
 	c->recording = life;
 	snprintf(life->device, sizeof(life->device), "%s", c->device);
 	begin = life_ctl_begin(life, 0);
-	seen->load_error = world_device_create(c->device, c->table, &reason);
-	life_ctl_end(life, begin, seen->load_error);
-	snprintf(seen->reason, sizeof(seen->reason), "%s", reason ? reason : "");
+	life_ctl_end(life, begin, judge_load(c, seen));
 	if (seen->load_error) {
 		walk_verdict(c, seen);
 		c->recording = NULL;
 		return;
 	}
-	look(c, seen);
+	judge_look(c, seen);
 	check(c, seen, "after the recovery");
 	if (walk_verdict(c, seen) && !seen->status.error) {
 		c->counts.worked++;

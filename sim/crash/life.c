@@ -76,7 +76,8 @@ static void set_op(struct life_event *e, blk_opf_t opf)
 		e->op = LIFE_DISCARD;
 	else
 		e->op = e->sectors ? LIFE_WRITE : LIFE_FLUSH;
-	e->flags = (opf & REQ_FUA ? LIFE_FUA : 0) | (opf & REQ_PREFLUSH ? LIFE_PREFLUSH : 0);
+	e->flags = (opf & REQ_FUA ? LIFE_FUA : 0) | (opf & REQ_PREFLUSH ? LIFE_PREFLUSH : 0) |
+		   (opf & REQ_META ? LIFE_META : 0);
 }
 
 /* ---- disks ---- */

@@ -30,10 +30,11 @@ enum life_op {
 
 #define LIFE_FUA 1
 #define LIFE_PREFLUSH 2
+#define LIFE_META 8	/* metadata, as the store says */
 #define LIFE_SYNC 4	/* CTL_BEGIN: loads a table with sync-snapshots, which creates and deletes */
 
 struct life_event {
-	u8 kind, op, flags;	/* flags of a request are LIFE_FUA, LIFE_PREFLUSH */
+	u8 kind, op, flags;	/* flags of a request are LIFE_FUA, LIFE_PREFLUSH, LIFE_META */
 	u8 disk;		/* of DISK events */
 	u32 issue;		/* END: number of the event it ends */
 	snapid_t id;		/* of IO events; SNAPID_ORIGIN is the origin target */

@@ -121,6 +121,21 @@ void search_undecide(struct walk *w)
 	w->pos = 0;
 }
 
+void search_aside(struct walk *w, void (*fn)(struct crash *c, const struct truth *truth),
+		  const struct truth *truth)
+{
+	u32 nr_path = w->nr_path, pos = w->pos;
+	enum policy policy = w->policy;
+
+	w->policy = OLDEST;
+	w->nr_path = pos;
+	fn(w->c, truth);
+	while (w->pos > pos)
+		w->c->im.choices[w->path[--w->pos].number].decided = UNDECIDED;
+	w->nr_path = nr_path;
+	w->policy = policy;
+}
+
 /* ---- paths ---- */
 
 bool search_all(struct walk *w, u32 phase)

@@ -168,10 +168,15 @@ static struct disk *judged_top(void *context, const char *name, struct disk *top
 static void walk_thread(void *arg)
 {
 	struct crash *c = arg;
+	struct image_mark mark;
 
 	for (u32 d = 0; d < CRASH_DISKS; d++)
 		world_disk_add(c->disk_name[d], c->im.disk[d].sectors, DISK_RAM, c->block_size[d], NULL);
+	mark = image_mark(&c->im);
 	walk_life(c, &unit.life);
+	image_rollback(&c->im, mark);
+	if (!c->options->nr_cuts)
+		damage_life(c, &unit.life);
 }
 
 /*

@@ -101,7 +101,7 @@ static bool disk_event(struct walk *w, u32 n)
 	if (e->kind != LIFE_DISK_END)
 		return false;
 	disk_end(w, n, e);
-	return life_at(w->life, e->issue)->flags || e->error;
+	return life_at(w->life, e->issue)->flags & (LIFE_FUA | LIFE_PREFLUSH) || e->error;
 }
 
 /* ---- phases ---- */
@@ -200,6 +200,7 @@ bool walk_verdict(struct crash *c, const struct seen *seen)
 	c->counts.images += is_new;
 	c->counts.outcomes += hash_set_add(&c->outcomes, outcome_hash(c, seen));
 	w->work = is_new && share(class >> 8, o->work_share);
+	w->read_errors = is_new && !o->nr_cuts && share(class >> 16, o->read_share);
 	w->recut = w->work && w->depth < o->depth && share(class >> 32, o->recut_share);
 	if (o->nr_cuts)
 		w->work = w->recut = w->depth < o->nr_cuts || (o->work_share && w->depth == o->nr_cuts);
@@ -314,7 +315,7 @@ void walk_try(struct walk *w, u32 phase)
 	life_init(&life);
 	w->hash = c->im.hash;
 	w->phase = phase;
-	w->work = w->recut = false;
+	w->work = w->recut = w->read_errors = false;
 	c->walk = w;
 	if (c->options->tell && given_cut(w))
 		story_print(c, w->life, w->truth.now, given_cut(w), stdout);
@@ -324,6 +325,8 @@ void walk_try(struct walk *w, u32 phase)
 		if (c->im.choices[i].decided == UNDECIDED)
 			covered = crash_multiply(covered, c->im.choices[i].nr);
 	c->counts.covered = crash_add(c->counts.covered, covered);
+	if (w->read_errors)
+		search_aside(w, damage_reads, truth_of(w));
 	if (w->recut)
 		recut(w, &life, seen);
 	keep_leaf(w, phase, seen, contents);
@@ -424,7 +427,7 @@ static void walk_events(struct walk *w)
 	bool changed = true;
 
 	/* The disks as they are at first, and nobody was told anything: that is the state that is being judged. */
-	w->covered = w->up;
+	w->covered = w->was_complete = w->up;
 	for (u32 d = 0; d < CRASH_DISKS; d++) {
 		cells_init(&w->disk[d], w->c->im.disk[d].sectors);
 		for (sector_t s = 0; s < w->disk[d].sectors; s++)

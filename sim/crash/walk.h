@@ -56,7 +56,7 @@ struct walk {
 
 	u32 phase;		/* that is being tried */
 	u64 hash;		/* of the image before the state was loaded */
-	bool work, recut;	/* what the verdict said */
+	bool work, recut, read_errors; /* what the verdict said */
 	struct leaf leaves[LEAVES_KEPT]; /* of this state of the disks */
 	u32 nr_leaves;
 	bool leaves_complete;	/* all of them are there */
@@ -77,6 +77,9 @@ const struct crash_cut *given_cut(const struct walk *w);
 u32 search_decide(void *context, u32 number);
 /* Takes the decisions of the state back. */
 void search_undecide(struct walk *w);
+/* Does something else with the state; decisions that this makes are not of the search. */
+void search_aside(struct walk *w, void (*fn)(struct crash *c, const struct truth *truth),
+		  const struct truth *truth);
 /* All states of the phase. False: there are more than the bound, which were tried. */
 bool search_all(struct walk *w, u32 phase);
 void search_samples(struct walk *w, u32 phase);
