@@ -157,7 +157,7 @@ static bool same_state(const struct life *life, const struct life_state *old, bo
 		return false;
 	return !loaded || (old->error == st->error &&
 			   old->prepared == st->prepared && old->nr_ids == st->nr &&
-			   !memcmp(life->ids + old->ids, st->ids, st->nr * sizeof(snapid_t)));
+			   (!st->nr || !memcmp(life->ids + old->ids, st->ids, st->nr * sizeof(snapid_t))));
 }
 
 static u32 add_state(struct life *life)
@@ -178,7 +178,8 @@ static u32 add_state(struct life *life)
 		s->nr_ids = st.nr;
 		s->ids = life->nr_ids;
 		life->ids = grow(life->ids, life->nr_ids + st.nr, &life->max_ids, sizeof(*life->ids));
-		memcpy(life->ids + s->ids, st.ids, st.nr * sizeof(snapid_t));
+		if (st.nr)
+			memcpy(life->ids + s->ids, st.ids, st.nr * sizeof(snapid_t));
 		life->nr_ids += st.nr;
 	}
 	return life->nr_states++;
