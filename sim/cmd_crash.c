@@ -18,6 +18,7 @@ enum {
 	OPT_OPS,
 	OPT_SEED,
 	OPT_STRATEGY,
+	OPT_KEEP_GOING,
 	OPT_BOUND,
 	OPT_SAMPLES,
 	OPT_DEPTH,
@@ -42,6 +43,7 @@ static const struct argp_option crash_argp_options[] = {
 	{ NULL, 0, NULL, 0, "How a script is played:", 2 },
 	{ "strategy", OPT_STRATEGY, "fifo|random", 0, "Who runs next, which I/O completes next (default fifo)", 2 },
 	{ "seed", OPT_SEED, "N", 0, "Seed of all random choices (default 1)", 2 },
+	{ "keep-going", OPT_KEEP_GOING, NULL, 0, "Its commands may fail", 2 },
 	{ NULL, 0, NULL, 0, "What is tried:", 3 },
 	{ "bound", OPT_BOUND, "N", 0, "States of the disks at one moment that are all tried; of more, samples (default 4096)", 3 },
 	{ "samples", OPT_SAMPLES, "N", 0, "Random ones of them, besides structured ones (default 64)", 3 },
@@ -74,7 +76,7 @@ struct crash_arguments {
 	u32 ops;
 	struct dmlog_arguments log;
 	unsigned int workers;
-	bool no_shrink, print_script;
+	bool no_shrink, print_script, keep_going;
 	u64 script;
 	const char *output;
 };
@@ -154,6 +156,9 @@ static error_t crash_option(int key, char *arg, struct argp_state *state)
 	case OPT_STRATEGY:
 		if (!parse_strategy(arg, &o->strategy))
 			argp_error(state, "--strategy %s: fifo or random", arg);
+		return 0;
+	case OPT_KEEP_GOING:
+		a->keep_going = true;
 		return 0;
 	case OPT_BOUND:
 		parse_number(state, "bound", arg, 1, 1U << 30, &o->bound);
@@ -238,6 +243,7 @@ static void file_unit(const struct crash_arguments *a, const char *path, struct 
 	snprintf(unit->name, sizeof(unit->name), "%s", path);
 	unit->strategy = a->crash.strategy;
 	unit->seed = a->crash.seed;
+	unit->keep_going = a->keep_going;
 }
 
 static void make_unit(void *context, u64 index, struct crash_unit *unit)
@@ -274,45 +280,6 @@ static void make_unit(void *context, u64 index, struct crash_unit *unit)
 
 /* ---- what is printed ---- */
 
-static void print_many(crash_many n)
-{
-	int digits = 0;
-
-	if (n < 1000000) {
-		printf("%llu", (unsigned long long)n);
-		return;
-	}
-	if (n == CRASH_VERY_MANY) {
-		printf("more than 10^38");
-		return;
-	}
-	for (crash_many rest = n; rest >= 10; rest /= 10)
-		digits++;
-	printf("more than 10^%d", digits);
-}
-
-static void print_counts(const struct crash_counts *n)
-{
-	printf("%llu workloads, %llu events\n", (unsigned long long)n->workloads, (unsigned long long)n->events);
-	printf("%llu moments -> %llu states -> %llu distinct images -> %llu distinct outcomes\n",
-	       (unsigned long long)n->points, (unsigned long long)n->states, (unsigned long long)n->images,
-	       (unsigned long long)n->outcomes);
-	printf("the states stand for ");
-	print_many(n->covered);
-	printf(" sets of surviving sectors: nobody looked at the rest\n");
-	printf("after %llu recoveries work went on; in %llu of those the power was cut again at each moment\n",
-	       (unsigned long long)n->worked, (unsigned long long)n->recut);
-	printf("%llu reads of recoveries failed\n", (unsigned long long)n->read_errors);
-	printf("%llu writes of metadata lost or misplaced: %llu detected, %llu harmless, %llu nothing can tell (the last record or superblock)\n",
-	       (unsigned long long)n->damaged, (unsigned long long)n->detected, (unsigned long long)n->harmless,
-	       (unsigned long long)n->undetectable);
-	if (n->sampled)
-		printf("bounded: all states at %llu moments, samples at %llu\n", (unsigned long long)n->complete,
-		       (unsigned long long)n->sampled);
-	else
-		printf("exhaustive: at each moment all states that the crash model allows\n");
-}
-
 static void print_cuts(const struct crash_finding *f, FILE *out)
 {
 	for (u32 k = 0; k < f->nr_cuts; k++) {
@@ -326,17 +293,24 @@ static void print_cuts(const struct crash_finding *f, FILE *out)
 	}
 }
 
+/* What finds it again: that state, or the searches that are not of states. */
 static void print_replay(const struct crash_arguments *a, const struct crash_unit *unit, const char *file, FILE *out)
 {
+	const struct crash_finding *f = &unit->finding;
+
 	fprintf(out, "multisnap crash");
 	if (a->log.options.path)
 		dmlog_print_arguments(&a->log, out);
 	else
-		fprintf(out, " %s", file);
-	print_cuts(&unit->finding, out);
+		fprintf(out, " %s%s", file, unit->keep_going ? " --keep-going" : "");
+	if (f->kind == FOUND_BY_CUT)
+		print_cuts(f, out);
+	else
+		fprintf(out, " --depth 1 --read-errors %u --damage %u", f->kind == FOUND_BY_READ,
+			f->kind == FOUND_BY_DAMAGE);
 	if (unit->strategy != SIM_FIFO)
 		fprintf(out, " --strategy random --seed %llu", (unsigned long long)unit->seed);
-	if (!unit->finding.worked)
+	if (!f->worked)
 		fprintf(out, " --work 0");
 }
 
@@ -357,25 +331,18 @@ static void write_script(const struct crash_arguments *a, const struct crash_uni
 	}
 }
 
-static unsigned int nr_lines(const char *text)
-{
-	unsigned int n = 0;
-
-	for (; *text; text++)
-		n += *text == '\n';
-	return n;
-}
-
 /* The story of a finding that is still found. */
 static void tell(const struct crash_options *options, const struct crash_unit *unit)
 {
 	struct crash_options o = *options;
 	struct crash_unit again = *unit;
 
-	o.cuts = unit->finding.cuts;
-	o.nr_cuts = unit->finding.nr_cuts;
-	o.work_share = unit->finding.worked;
-	o.tell = true;
+	if (unit->finding.kind == FOUND_BY_CUT) {
+		o.cuts = unit->finding.cuts;
+		o.nr_cuts = unit->finding.nr_cuts;
+		o.work_share = unit->finding.worked;
+		o.tell = true;
+	}
 	memset(&again.finding, 0, sizeof(again.finding));
 	crash_unit_apart(&o, &again);
 	printf("---- found ----\n%s\n", again.finding.found ? again.finding.what :
@@ -383,10 +350,11 @@ static void tell(const struct crash_options *options, const struct crash_unit *u
 	crash_finding_free(&again.finding);
 }
 
-static int report_finding(const struct crash_arguments *a, u64 index)
+static int report_finding(const struct crash_arguments *a, u64 index, u64 states)
 {
 	struct crash_options o = a->crash;
 	struct crash_unit unit = { 0 };
+	u32 lines, operations;
 
 	make_unit((void *)a, index, &unit);
 	crash_unit_apart(&o, &unit);
@@ -397,16 +365,20 @@ static int report_finding(const struct crash_arguments *a, u64 index)
 	if (!unit.finding.found)
 		sim_fail("%s: found by a worker, and not again", unit.name);
 	printf("FOUND in %s: %s\n", unit.name, unit.finding.what);
+	printf("workload %llu, after %llu states\n", (unsigned long long)index + 1,
+	       (unsigned long long)(states + unit.counts.states));
 	if (!a->no_shrink && !o.nr_cuts && unit.text) {
 		unit.first_line = 0;
 		crash_shrink(&o, &unit);
-		write_script(a, &unit, a->output);
-		printf("smallest script, %u lines: %s\n", nr_lines(unit.text), a->output);
+		crash_script_size(unit.text, &lines, &operations);
+		printf("smallest script, %u lines, %u operations: %s\n", lines, operations, a->output);
 	}
+	if (unit.text && !o.nr_cuts)
+		write_script(a, &unit, a->output);
 	fflush(stdout);
 	tell(&o, &unit);
 	printf("reproduce: ");
-	print_replay(a, &unit, a->no_shrink ? unit.name : a->output, stdout);
+	print_replay(a, &unit, o.nr_cuts ? unit.name : a->output, stdout);
 	putchar('\n');
 	crash_finding_free(&unit.finding);
 	free(unit.text);
@@ -445,8 +417,8 @@ static int run(struct crash_arguments *a)
 	}
 	crash_campaign_run(&a->crash, &campaign, &counts, &found);
 	if (found != U64_MAX)
-		return report_finding(a, found);
-	print_counts(&counts);
+		return report_finding(a, found, counts.states);
+	crash_counts_print(&counts, stdout);
 	printf("no finding\n");
 	return SIM_EXIT_OK;
 }

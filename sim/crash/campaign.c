@@ -21,6 +21,7 @@ struct shared {
 	_Atomic u64 next, done, found;
 	_Atomic u32 lock;
 	struct crash_counts counts;
+	u64 states[]; /* of each workload */
 };
 
 static void *shared_memory(size_t size)
@@ -85,6 +86,7 @@ static void work(const struct crash_options *o, const struct crash_campaign *cam
 			return;
 		}
 		free(unit.text);
+		shared->states[index] = unit.counts.states;
 		add_counts(shared, &unit.counts);
 	}
 }
@@ -103,6 +105,7 @@ static pid_t start_worker(const struct crash_options *o, const struct crash_camp
 	if (pid)
 		return pid;
 	work(o, campaign, shared);
+	fflush(NULL);
 	_exit(0);
 }
 
@@ -146,7 +149,8 @@ static void tick(bool on)
 void crash_campaign_run(const struct crash_options *o, const struct crash_campaign *campaign,
 			struct crash_counts *counts, u64 *first_found)
 {
-	struct shared *shared = shared_memory(sizeof(*shared));
+	size_t size = sizeof(struct shared) + campaign->nr * sizeof(u64);
+	struct shared *shared = shared_memory(size);
 	unsigned int left = 0;
 	int status;
 
@@ -167,7 +171,12 @@ void crash_campaign_run(const struct crash_options *o, const struct crash_campai
 	progress_clear();
 	*counts = shared->counts;
 	*first_found = atomic_load(&shared->found);
-	munmap(shared, sizeof(*shared));
+	if (*first_found != U64_MAX) {
+		memset(counts, 0, sizeof(*counts));
+		for (u64 i = 0; i < *first_found; i++)
+			counts->states += shared->states[i];
+	}
+	munmap(shared, size);
 }
 
 /* ---- one, in a process of its own ---- */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Counting: totals, very large numbers, and sets of hashes. */
+/* Counting: totals and what is printed of them, very large numbers, and sets of hashes. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,6 +33,45 @@ void crash_counts_add(struct crash_counts *to, const struct crash_counts *n)
 	to->harmless += n->harmless;
 	to->undetectable += n->undetectable;
 	to->covered = crash_add(to->covered, n->covered);
+}
+
+static void print_many(crash_many n, FILE *out)
+{
+	int digits = 0;
+
+	if (n < 1000000) {
+		fprintf(out, "%llu", (unsigned long long)n);
+		return;
+	}
+	if (n == CRASH_VERY_MANY) {
+		fprintf(out, "more than 10^38");
+		return;
+	}
+	for (crash_many rest = n; rest >= 10; rest /= 10)
+		digits++;
+	fprintf(out, "more than 10^%d", digits);
+}
+
+void crash_counts_print(const struct crash_counts *n, FILE *out)
+{
+	fprintf(out, "%llu workloads, %llu events\n", (unsigned long long)n->workloads, (unsigned long long)n->events);
+	fprintf(out, "%llu moments -> %llu states -> %llu distinct images -> %llu distinct outcomes\n",
+	       (unsigned long long)n->points, (unsigned long long)n->states, (unsigned long long)n->images,
+	       (unsigned long long)n->outcomes);
+	fprintf(out, "the states stand for ");
+	print_many(n->covered, out);
+	fprintf(out, " sets of surviving sectors: nobody looked at the rest\n");
+	fprintf(out, "after %llu recoveries work went on; in %llu of those the power was cut again at each moment\n",
+	       (unsigned long long)n->worked, (unsigned long long)n->recut);
+	fprintf(out, "%llu reads of recoveries failed\n", (unsigned long long)n->read_errors);
+	fprintf(out, "%llu writes of metadata lost or misplaced: %llu detected, %llu harmless, %llu nothing can tell (the last record or superblock)\n",
+	       (unsigned long long)n->damaged, (unsigned long long)n->detected, (unsigned long long)n->harmless,
+	       (unsigned long long)n->undetectable);
+	if (n->sampled)
+		fprintf(out, "bounded: all states at %llu moments, samples at %llu\n", (unsigned long long)n->complete,
+		       (unsigned long long)n->sampled);
+	else
+		fprintf(out, "exhaustive: at each moment all states that the crash model allows\n");
 }
 
 /* ---- sets of hashes ---- */

@@ -10,8 +10,8 @@
  *   damage.c             writes that are lost or misplaced, reads that fail
  *   judge.c              one state: load, read, compare, go on working
  *   unit.c               one workload from its script to its counts
- *   work.c               makes workloads
- *   shrink.c, story.c    a finding made small, and told
+ *   work_*.c             makes workloads
+ *   shrink*.c, story.c   a finding made small, and told
  *   campaign.c           many workloads, in processes
  *
  * docs/crash.md says what the words mean and what is promised.
@@ -76,11 +76,21 @@ struct crash_counts {
 	crash_many covered;	/* survivor sets that the states stand for: sectors that nobody decided multiply them */
 };
 void crash_counts_add(struct crash_counts *to, const struct crash_counts *n);
+void crash_counts_print(const struct crash_counts *n, FILE *out);
+
+enum crash_kind {
+	FOUND_BY_CUT,
+	FOUND_IN_SCRIPT,	/* its own life breaks the rules of the simulated kernel */
+	FOUND_BY_READ,		/* that fails in a recovery */
+	FOUND_BY_DAMAGE,
+};
 
 struct crash_finding {
 	bool found;
+	enum crash_kind kind;
 	bool worked;		/* after the last cut, and some work */
 	char what[1024];
+	u32 line;		/* of the script, the last that had begun; 0: nobody knows */
 	u32 nr_cuts;
 	struct crash_cut cuts[CRASH_DEPTH_MAX];
 };
@@ -109,6 +119,7 @@ struct crash {
 	struct crash_counts counts;
 	struct walk *walk;		/* the innermost */
 	bool working;			/* after a recovery */
+	enum crash_kind doing;
 	struct crash_finding finding;
 };
 
@@ -181,6 +192,11 @@ void crash_finding_free(struct crash_finding *finding);
  * again. @say: tells on stderr how far it is.
  */
 void crash_shrink(struct crash_options *options, struct crash_unit *unit);
+/*
+ * Operations are what users and the administrator do once the target is loaded: a snapshot is created by one, and what
+ * only says when things happen is none.
+ */
+void crash_script_size(const char *text, u32 *lines, u32 *operations);
 
 /* campaign.c */
 struct crash_campaign {
@@ -193,7 +209,8 @@ struct crash_campaign {
 };
 /*
  * All of them, in processes. The totals do not depend on the number of workers. Stops at findings: *found is the
- * first workload that has one (or cannot be judged), in the order of their numbers; U64_MAX: none.
+ * first workload that has one (or cannot be judged), in the order of their numbers; U64_MAX: none. Else *counts has only
+ * the states of the workloads before it.
  */
 void crash_campaign_run(const struct crash_options *options, const struct crash_campaign *campaign,
 			struct crash_counts *counts, u64 *found);

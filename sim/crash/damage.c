@@ -222,6 +222,7 @@ void damage_life(struct crash *c, const struct life *life)
 	d.writer = calloc(c->im.disk[CRASH_STORE].sectors, sizeof(*d.writer));
 	if (!d.writer)
 		abort();
+	c->doing = FOUND_BY_DAMAGE;
 	truth_init(&d.truth, life, &c->im, c->snapshot_sectors);
 	for (u32 n = 1; n <= life->nr; n++) {
 		const struct life_event *e = life_at(life, n);
@@ -232,6 +233,7 @@ void damage_life(struct crash *c, const struct life *life)
 		if (n > d.truth.first_load && n >= c->first && d.newest[0] && draw(&d, share) == 0)
 			damage_moment(&d);
 	}
+	c->doing = FOUND_BY_CUT;
 	truth_exit(&d.truth);
 	free(d.writes);
 	free(d.old);
@@ -283,6 +285,7 @@ void damage_reads(struct crash *c, const struct truth *truth)
 	bool struck = true;
 
 	excused.excused = 0;
+	c->doing = FOUND_BY_READ;
 	for (u32 skip = 0; struck; skip++) {
 		u32 contents = content_mark();
 
@@ -291,4 +294,5 @@ void damage_reads(struct crash *c, const struct truth *truth)
 		image_rollback_writes(&c->im, mark);
 		content_release(contents);
 	}
+	c->doing = FOUND_BY_CUT;
 }

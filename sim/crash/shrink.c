@@ -1,29 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * A finding made small: lines of the script are left out as long as something is still found (Zeller and Hildebrandt,
- * "Simplifying and Isolating Failure-Inducing Input", 2002), then the numbers in what is left become smaller.
+ * "Simplifying and Isolating Failure-Inducing Input", 2002), then what is left is made simpler, line by line
+ * (shrink_line.c), and that again, until nothing helps.
  *
  * Each attempt is a whole search in a process of its own: the finding moves to other moments when lines go, and need
- * not be the same, any will do. Before that the search itself is made smaller: without a second cut and without work after the
- * recovery, if it is found so. Shares of states depend on their contents, so what is shared is done for all.
+ * not be the same. Any will do, but of the same kind: what needs no power cut (a script that hangs when the line is gone that
+ * releases a request) is not what was found. Before that the search itself is made smaller: without a second cut and without
+ * work after the recovery, if it is found so. Shares of states depend on their contents, so what is shared is done
+ * for all.
+ *
+ * Somebody waits: attempts end when they have judged a number of states. Not a number of seconds: the same finding becomes the same
+ * script on any machine.
  */
 #include <stdlib.h>
 #include <string.h>
 
-#include "crash.h"
+#include "shrink.h"
 
-struct shrink {
-	struct crash_options *options;
-	struct crash_unit *unit;	/* the smallest so far */
-	char **line;
-	u32 nr;
-	u32 attempts;
-};
+#define ATTEMPTS_MAX 3000
+#define STATES_MAX 400000
 
-/* Attempts are cheap; but somebody waits. */
-#define ATTEMPTS_MAX 600
-
-static char *join(char **line, u32 nr)
+static char *join(char *const *line, u32 nr)
 {
 	char *text = NULL;
 	size_t size;
@@ -47,8 +45,9 @@ static bool attempt(struct shrink *s, const struct crash_options *o, char *text)
 		.strategy = s->unit->strategy,
 		.seed = s->unit->seed,
 	};
+	bool good;
 
-	if (s->attempts++ >= ATTEMPTS_MAX) {
+	if (s->attempts++ >= ATTEMPTS_MAX || s->states >= STATES_MAX) {
 		free(text);
 		return false;
 	}
@@ -56,7 +55,12 @@ static bool attempt(struct shrink *s, const struct crash_options *o, char *text)
 		progress_show("making it smaller: %u attempts, %u lines", s->attempts, s->nr);
 	strcpy(unit.name, s->unit->name);
 	crash_unit_apart(o, &unit);
-	if (unit.error[0] || !unit.finding.found) {
+	s->states += unit.counts.states;
+	good = !unit.error[0] && unit.finding.found && unit.finding.kind == s->unit->finding.kind;
+	if (good && unit.finding.kind == FOUND_IN_SCRIPT)
+		good = !strcmp(unit.finding.what, s->unit->finding.what);
+	if (!good) {
+		crash_finding_free(&unit.finding);
 		free(text);
 		return false;
 	}
@@ -69,8 +73,11 @@ static bool attempt(struct shrink *s, const struct crash_options *o, char *text)
 static void shrink_search(struct shrink *s)
 {
 	static const struct {
-		u32 depth, work, recut;
-	} searches[] = { { 1, 0, 0 }, { 1, 1, 0 }, { 2, 8, 8 }, { 2, 4, 1 }, { 2, 1, 1 } };
+		u32 depth, work, recut, reads, damage;
+	} searches[] = {
+		{ 1, 0, 0, 0, 0 }, { 1, 1, 0, 0, 0 }, { 2, 8, 8, 0, 0 }, { 2, 4, 1, 0, 0 }, { 2, 1, 1, 0, 0 },
+		{ 1, 0, 0, 1, 0 }, { 1, 0, 0, 0, 1 },
+	};
 
 	for (u32 i = 0; i < sizeof(searches) / sizeof(searches[0]); i++) {
 		struct crash_options o = *s->options;
@@ -78,11 +85,32 @@ static void shrink_search(struct shrink *s)
 		o.depth = searches[i].depth;
 		o.work_share = searches[i].work;
 		o.recut_share = searches[i].recut;
+		o.read_share = searches[i].reads;
+		o.damage_share = searches[i].damage;
 		if (attempt(s, &o, strdup(s->unit->text))) {
 			*s->options = o;
 			return;
 		}
 	}
+}
+
+/* ---- lines ---- */
+
+static void strip(char *line)
+{
+	size_t end = strlen(line);
+	bool quoted = false;
+
+	for (char *p = line; *p; p++) {
+		quoted ^= *p == '"';
+		if (!quoted && *p == '#' && (p == line || p[-1] == ' ')) {
+			end = p - line;
+			break;
+		}
+	}
+	while (end && (line[end - 1] == ' ' || line[end - 1] == '\t'))
+		end--;
+	line[end] = '\0';
 }
 
 static void split(struct shrink *s)
@@ -93,30 +121,83 @@ static void split(struct shrink *s)
 	for (const char *p = copy; *p; p++)
 		max += *p == '\n';
 	s->line = calloc(max, sizeof(*s->line));
-	s->nr = 0;
-	for (char *l = strtok_r(copy, "\n", &rest); l; l = strtok_r(NULL, "\n", &rest))
-		if (l[strspn(l, " \t")] && l[strspn(l, " \t")] != '#')
+	if (!s->line)
+		abort();
+	for (char *l = strtok_r(copy, "\n", &rest); l; l = strtok_r(NULL, "\n", &rest)) {
+		l += strspn(l, " \t");
+		strip(l);
+		if (*l)
 			s->line[s->nr++] = strdup(l);
+	}
 	free(copy);
 }
 
-/* Without the lines [from, to), if something is found then. */
+bool shrink_to(struct shrink *s, char **line)
+{
+	u32 kept = 0;
+
+	if (!attempt(s, s->options, join(line, s->nr))) {
+		for (u32 i = 0; i < s->nr; i++)
+			if (line[i] != s->line[i])
+				free(line[i]);
+		free(line);
+		return false;
+	}
+	for (u32 i = 0; i < s->nr; i++)
+		if (line[i] != s->line[i])
+			free(s->line[i]);
+	for (u32 i = 0; i < s->nr; i++)
+		if (line[i])
+			line[kept++] = line[i];
+	free(s->line);
+	s->line = line;
+	s->nr = kept;
+	return true;
+}
+
+char **shrink_copy(const struct shrink *s)
+{
+	char **line = malloc((s->nr + 1) * sizeof(*line));
+
+	if (!line)
+		abort();
+	memcpy(line, s->line, s->nr * sizeof(*line));
+	return line;
+}
+
+/* Without the lines [from, to). */
 static bool without(struct shrink *s, u32 from, u32 to)
 {
-	char **rest = malloc((s->nr + 1) * sizeof(*rest));
-	bool found;
+	char **line = shrink_copy(s);
 
-	memcpy(rest, s->line, from * sizeof(*rest));
-	memcpy(rest + from, s->line + to, (s->nr - to) * sizeof(*rest));
-	found = attempt(s, s->options, join(rest, s->nr - (to - from)));
-	if (found) {
-		for (u32 i = from; i < to; i++)
-			free(s->line[i]);
-		memmove(s->line + from, s->line + to, (s->nr - to) * sizeof(*s->line));
-		s->nr -= to - from;
-	}
-	free(rest);
-	return found;
+	for (u32 i = from; i < to; i++)
+		line[i] = NULL;
+	return shrink_to(s, line);
+}
+
+/* Behind the line at which the power went. */
+static void shrink_tail(struct shrink *s)
+{
+	u32 line = 1, i = 0;
+
+	for (const char *p = s->unit->text; *p && line <= s->unit->finding.line; p++)
+		line += *p == '\n';
+	/* Comments and empty lines are no lines here: at worst too few are left out. */
+	i = min_t(u32, line - 1, s->nr);
+	if (i && i < s->nr)
+		without(s, i, s->nr);
+}
+
+static void shrink_runs(struct shrink *s)
+{
+	for (u32 size = s->nr / 2; size; size = size == 4 ? 3 : size / 2)
+		for (u32 at = 0; at + size <= s->nr;)
+			if (!without(s, at, at + size))
+				at += size > 3 ? size : 1;
+	/* "create", "suspend" and "resume" go together. */
+	for (u32 at = s->nr; at-- > 0;)
+		if (at + 3 <= s->nr)
+			without(s, at, at + 3);
 }
 
 /* The line after the block that begins with line @i. */
@@ -125,27 +206,20 @@ static u32 block_end(const struct shrink *s, u32 i)
 	u32 depth = 0;
 
 	do {
-		const char *l = s->line[i] + strspn(s->line[i], " \t");
-
-		if (strchr(l, '{'))
+		if (strchr(s->line[i], '{'))
 			depth++;
-		if (*l == '}')
+		if (*s->line[i] == '}')
 			depth--;
 		i++;
 	} while (depth && i < s->nr);
 	return i;
 }
 
-static bool shrink_lines(struct shrink *s)
+/* Blocks go as a whole; or a block becomes its lines. */
+static void shrink_blocks(struct shrink *s)
 {
-	u32 before = s->nr;
-
-	for (u32 size = s->nr / 2; size; size /= 2)
-		for (u32 at = 0; at + size <= s->nr;)
-			if (!without(s, at, at + size))
-				at += size;
-	/* Blocks go as a whole; and a block becomes its lines. */
 	for (u32 i = s->nr; i-- > 0;) {
+		char **line;
 		u32 end;
 
 		if (i >= s->nr || !strchr(s->line[i], '{'))
@@ -153,47 +227,71 @@ static bool shrink_lines(struct shrink *s)
 		end = block_end(s, i);
 		if (without(s, i, end))
 			continue;
-		if (end - i > 2) {
-			char *first = s->line[i], *last = s->line[end - 1];
-
-			s->line[i] = s->line[end - 1] = NULL;
-			if (attempt(s, s->options, join(s->line, s->nr))) {
-				free(first);
-				free(last);
-				memmove(s->line + end - 1, s->line + end, (s->nr - end) * sizeof(*s->line));
-				memmove(s->line + i, s->line + i + 1, (s->nr - i - 2) * sizeof(*s->line));
-				s->nr -= 2;
-			} else {
-				s->line[i] = first;
-				s->line[end - 1] = last;
-			}
-		}
+		line = shrink_copy(s);
+		line[i] = line[end - 1] = NULL;
+		shrink_to(s, line);
 	}
-	return s->nr < before;
 }
 
-/* "write DEVICE SECTOR COUNT ...": fewer sectors, from an earlier one. */
-static void shrink_request(struct shrink *s, u32 i)
+static bool mentions(const char *line, const char *word)
 {
-	static const u32 counts[] = { 1, 2, 4, 8 };
-	char verb[16], device[64], *old = s->line[i], text[512];
-	unsigned long long sector, sectors;
-	int end;
+	size_t length = strlen(word);
 
-	if (sscanf(old, " %15s %63s %llu %llu%n", verb, device, &sector, &sectors, &end) != 4)
-		return;
-	if (strcmp(verb, "write") && strcmp(verb, "discard") && strcmp(verb, "zero"))
-		return;
-	for (u32 k = 0; k < 4 && counts[k] < sectors; k++) {
-		snprintf(text, sizeof(text), "%s %s %llu %u%s", verb, device, sector, counts[k], old + end);
-		s->line[i] = text;
-		if (attempt(s, s->options, join(s->line, s->nr))) {
-			s->line[i] = strdup(text);
-			free(old);
-			return;
-		}
-		s->line[i] = old;
+	for (const char *p = line; (p = strstr(p, word)); p++)
+		if ((p == line || p[-1] == ' ') && (!p[length] || p[length] == ' '))
+			return true;
+	return false;
+}
+
+/* A snapshot's device, or a label, with all that is done with it. */
+static void shrink_names(struct shrink *s)
+{
+	for (u32 i = 0; i < s->nr; i++) {
+		char name[64], **line;
+
+		if (sscanf(s->line[i], "dmsetup create %63s", name) != 1 &&
+		    sscanf(s->line[i], "hold %63s", name) != 1 && sscanf(s->line[i], "start %63s", name) != 1)
+			continue;
+		line = shrink_copy(s);
+		for (u32 j = i; j < s->nr; j++)
+			if (mentions(s->line[j], name))
+				line[j] = NULL;
+		shrink_to(s, line);
 	}
+}
+
+/* What was started is done there and then. */
+static void shrink_starts(struct shrink *s)
+{
+	for (u32 i = 0; i < s->nr; i++) {
+		char name[64], wait[80], **line;
+		int at = 0;
+
+		if (sscanf(s->line[i], "start %63s %n", name, &at) != 1 || !at)
+			continue;
+		snprintf(wait, sizeof(wait), "wait %s", name);
+		line = shrink_copy(s);
+		line[i] = strdup(s->line[i] + at);
+		for (u32 j = i + 1; j < s->nr; j++)
+			if (!strcmp(s->line[j], wait))
+				line[j] = NULL;
+		shrink_to(s, line);
+	}
+}
+
+static void shrink_all(struct shrink *s)
+{
+	u32 before;
+
+	do {
+		before = strlen(s->unit->text);
+		shrink_runs(s);
+		shrink_blocks(s);
+		shrink_names(s);
+		shrink_starts(s);
+		shrink_simplify(s);
+		shrink_search(s);
+	} while (strlen(s->unit->text) < before && s->states < STATES_MAX);
 }
 
 void crash_shrink(struct crash_options *options, struct crash_unit *unit)
@@ -201,6 +299,8 @@ void crash_shrink(struct crash_options *options, struct crash_unit *unit)
 	struct shrink s = { .options = options, .unit = unit };
 
 	unit->first_line = 0;
+	split(&s);
+	shrink_tail(&s);
 	shrink_search(&s);
 	if (unit->strategy != SIM_FIFO) {
 		enum sim_strategy strategy = unit->strategy;
@@ -209,13 +309,27 @@ void crash_shrink(struct crash_options *options, struct crash_unit *unit)
 		if (!attempt(&s, options, strdup(unit->text)))
 			unit->strategy = strategy;
 	}
-	split(&s);
-	while (shrink_lines(&s))
-		shrink_search(&s);
-	for (u32 i = 0; i < s.nr; i++)
-		shrink_request(&s, i);
+	shrink_all(&s);
 	progress_clear();
 	for (u32 i = 0; i < s.nr; i++)
 		free(s.line[i]);
 	free(s.line);
+}
+
+void crash_script_size(const char *text, u32 *lines, u32 *operations)
+{
+	static const char *const not[] = { "disk ", "settle", "wait ", "release ", "sleep ", "parallel", "{", "}",
+					   "dmsetup suspend ", "dmsetup resume " };
+	bool loaded = false;
+
+	*lines = *operations = 0;
+	for (const char *line = text; *line; line += strcspn(line, "\n"), line += *line == '\n') {
+		bool counts = true;
+
+		for (u32 i = 0; i < sizeof(not) / sizeof(not[0]); i++)
+			counts &= !!strncmp(line, not[i], strlen(not[i]));
+		++*lines;
+		*operations += counts && loaded;
+		loaded |= !strncmp(line, "dmsetup create ", 15);
+	}
 }

@@ -92,29 +92,41 @@ void life_print(const struct life *life, const struct image *im, u32 number, cha
 
 /* ---- what survived ---- */
 
+/* Of what was written at event @n, something may be there or not. */
+static bool is_open(const struct crash *c, u32 n)
+{
+	for (u32 i = 0; i < c->im.nr_choices; i++) {
+		const struct choice *ch = &c->im.choices[i];
+
+		for (u32 j = 0; j < ch->nr; j++)
+			if (c->im.pool[ch->first + j].issued == n)
+				return true;
+	}
+	return false;
+}
+
+#define SURVIVORS_MAX 16	/* the latest are told */
+
 static void print_survivors(const struct crash *c, const struct life *life, u32 event, FILE *out)
 {
 	char text[400];
-	bool some = false;
+	u32 all = 0, nr = 0;
 
+	for (u32 n = 1; n <= event; n++)
+		all += life_at(life, n)->kind == LIFE_DISK_ISSUE && is_open(c, n);
+	if (all)
+		fprintf(out, "not certain to be on the disks, sector by sector:\n");
+	if (all > SURVIVORS_MAX)
+		fprintf(out, "  ... %u writes, and these:\n", all - SURVIVORS_MAX);
 	for (u32 n = 1; n <= event; n++) {
 		const struct life_event *e = life_at(life, n);
-		u32 choices = 0;
 
-		if (e->kind != LIFE_DISK_ISSUE || !e->sectors)
-			continue;
-		for (u32 i = 0; i < c->im.nr_choices; i++)
-			choices += c->im.choices[i].disk == e->disk && c->im.choices[i].sector >= e->sector &&
-				   c->im.choices[i].sector < e->sector + e->sectors;
-		if (!choices)
+		if (e->kind != LIFE_DISK_ISSUE || !is_open(c, n) || nr++ + SURVIVORS_MAX < all)
 			continue;
 		print_request(life, &c->im, e, text, sizeof(text));
-		if (!some)
-			fprintf(out, "not certain to be on the disks:\n");
-		some = true;
-		fprintf(out, "  %s: %s\n", c->disk_name[e->disk], text);
+		fprintf(out, "%5u %s: %s\n", n, e->disk ? "store" : "origin", text);
 	}
-	if (!some)
+	if (!all)
 		fprintf(out, "everything that had been written is on the disks.\n");
 }
 
@@ -122,6 +134,8 @@ static void print_decisions(const struct crash *c, const struct crash_cut *cut, 
 {
 	char text[160];
 
+	if (cut->nr_decisions)
+		fprintf(out, "this is what survives:\n");
 	for (u32 i = 0; i < cut->nr_decisions; i++) {
 		const struct crash_decision *d = &cut->decisions[i];
 
@@ -131,28 +145,68 @@ static void print_decisions(const struct crash *c, const struct crash_cut *cut, 
 			if (ch->disk != d->disk || ch->sector != d->sector || d->option >= ch->nr)
 				continue;
 			content_print(&c->im, choice_option(&c->im, ch, d->option), text, sizeof(text));
-			fprintf(out, "  sector %llu of %s has %s: %s\n", (unsigned long long)d->sector,
-				c->disk_name[d->disk],
+			fprintf(out, "      sector %llu of %s has %s: %s\n", (unsigned long long)d->sector,
+				d->disk ? "store" : "origin",
 				d->option + 1 == ch->nr ? "the newest" : d->option ? "an older one" : "the oldest",
 				text);
 			break;
 		}
 	}
 	if (cut->nr_decisions)
-		fprintf(out, "and of the other sectors, any.\n");
+		fprintf(out, "      and of the other sectors, any.\n");
+}
+
+/* ---- what happened ---- */
+
+#define LATEST 20		/* events that are always told */
+#define EARLIEST 120		/* before these, nothing is told but what the administrator did */
+
+/* The first write to the store that something depends on: from there on, everything is told. */
+static u32 first_open(const struct crash *c, u32 event)
+{
+	u32 first = event > LATEST ? event - LATEST : 1, least = event > EARLIEST ? event - EARLIEST : 1;
+
+	for (u32 i = 0; i < c->im.nr_choices; i++) {
+		const struct choice *ch = &c->im.choices[i];
+
+		for (u32 j = 0; j < ch->nr && ch->disk == CRASH_STORE; j++)
+			if (c->im.pool[ch->first + j].issued)
+				first = min(first, c->im.pool[ch->first + j].issued);
+	}
+	return max(first, least);
+}
+
+static bool is_told(const struct life_event *e, u32 n, u32 from, u32 event)
+{
+	if (n >= from || e->kind == LIFE_CTL_BEGIN || e->kind == LIFE_CTL_END)
+		return true;
+	return n + EARLIEST > event && (e->kind == LIFE_IO_ISSUE || e->kind == LIFE_IO_END);
+}
+
+static void print_events(const struct crash *c, const struct life *life, u32 event, FILE *out)
+{
+	u32 from = first_open(c, event), left = 0;
+	char text[600];
+
+	for (u32 n = 1; n <= event; n++) {
+		if (!is_told(life_at(life, n), n, from, event)) {
+			left++;
+			continue;
+		}
+		if (left)
+			fprintf(out, "  ... %u event%s\n", left, left == 1 ? "" : "s");
+		left = 0;
+		life_print(life, &c->im, n, text, sizeof(text));
+		fprintf(out, "%5u %s\n", n, text);
+	}
 }
 
 void story_print(const struct crash *c, const struct life *life, u32 event, const struct crash_cut *cut,
 		 FILE *out)
 {
-	char text[600];
-
 	fprintf(out, "---- what happened ----\n");
-	for (u32 n = 1; n <= event; n++) {
-		life_print(life, &c->im, n, text, sizeof(text));
-		fprintf(out, "%5u %s\n", n, text);
-	}
-	fprintf(out, "---- the power goes ----\n");
+	print_events(c, life, event, out);
+	fprintf(out, "---- the power goes, after event %u ----\n", event);
 	print_survivors(c, life, event, out);
 	print_decisions(c, cut, out);
 }

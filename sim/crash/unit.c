@@ -22,7 +22,6 @@ static struct {
 	} disks[CRASH_DISKS];
 	jmp_buf out;
 	struct crash_unit *unit;
-	bool recording;		/* the first world: the script's own */
 } unit;
 
 static void refuse(const char *fmt, ...)
@@ -37,9 +36,7 @@ static void refuse(const char *fmt, ...)
 /* The simulated kernel, or the judge, has found something: on the main stack. */
 static void violation(void *context, const char *what)
 {
-	if (unit.recording)
-		refuse("%s", what);
-	else if (!unit.crash.finding.found)
+	if (!unit.crash.finding.found)
 		walk_where(&unit.crash, what);
 	longjmp(unit.out, 1);
 }
@@ -278,9 +275,9 @@ static void run_script(const struct crash_options *o, const struct script_comman
 	}
 	/* What a world that does not come to its end leaves behind is lost: it was the script's last, or the judge's. */
 	if (setjmp(unit.out) == 0) {
-		unit.recording = true;
+		unit.crash.doing = FOUND_IN_SCRIPT;
 		record(o, script);
-		unit.recording = false;
+		unit.crash.doing = FOUND_BY_CUT;
 		if (!unit.unit->error[0] &&
 		    (!unit.unit->recorded || unit.unit->recorded(unit.unit, &unit.crash, &unit.life)))
 			judge(o, &unit.crash);

@@ -214,12 +214,15 @@ void walk_where(struct crash *c, const char *what)
 	struct crash_finding *f = &c->finding;
 
 	f->found = true;
+	f->kind = c->doing;
 	f->worked = c->working;
 	snprintf(f->what, sizeof(f->what), "%s", what);
 	f->nr_cuts = c->walk ? c->walk->depth : 0;
 	for (const struct walk *w = c->walk; w; w = w->up) {
 		struct crash_cut *cut = &f->cuts[w->depth - 1];
 
+		for (u32 n = 1; !w->up && n <= w->truth.now; n++)
+			f->line = max(f->line, life_at(w->life, n)->line);
 		cut->event = w->truth.now;
 		cut->phase = w->phase;
 		cut->nr_decisions = w->pos;

@@ -37,9 +37,6 @@ static snapid_t first_level(u32 number)
 	return (u64)number << 32 | 0xffffffff;
 }
 
-/* Every sequence begins with one snapshot. */
-static const struct snapshots at_first = { .id = { 0xffffffff }, .nr = 1, .next = 1 };
-
 static void take_out(struct snapshots *s, u32 i)
 {
 	s->nr--;
@@ -58,6 +55,16 @@ static int a_master(const struct snapshots *s)
 static void create(struct snapshots *s)
 {
 	s->id[s->nr++] = first_level(s->next++);
+}
+
+/* Every sequence begins with some. */
+static struct snapshots at_first(const struct work_variant *variant)
+{
+	struct snapshots s = { 0 };
+
+	while (s.nr < variant->snapshots)
+		create(&s);
+	return s;
 }
 
 static void create_sub(struct snapshots *s)
@@ -94,7 +101,8 @@ static bool apply(struct snapshots *s, const struct work_op *op)
 		create(s);
 		return true;
 	case FORMATS:
-		*s = at_first;
+		*s = (struct snapshots){ 0 };
+		create(s);
 		return true;
 	case NO_EFFECT:
 		break;
@@ -137,8 +145,9 @@ struct bounded *bounded_create(u32 length)
 		abort();
 	for (u32 v = 0; v < nr_work_variants; v++) {
 		struct sequence q = { .variant = v };
+		struct snapshots s = at_first(&work_variants[v]);
 
-		extend(b, &q, &at_first, min_t(u32, length, work_variants[v].longest));
+		extend(b, &q, &s, min_t(u32, length, work_variants[v].longest));
 	}
 	return b;
 }
@@ -206,6 +215,9 @@ static void put_word(struct writer *w, char word)
 	case 'O':
 		put_id(w, w->s->id[0]);
 		break;
+	case 'P':
+		put_id(w, w->s->id[w->s->nr / 2]);
+		break;
 	case 'N':
 		put_id(w, w->s->id[w->s->nr - 1]);
 		break;
@@ -240,9 +252,10 @@ static void put_begin(struct writer *w)
 	put(w, "dmsetup create ms --table \"$T\"\n");
 	fprintf(w->out, "write ms 0 %u fill=%u\n", w->variant->sectors, w->fill++);
 	w->line++;
-	put(w, "dmsetup message ms 0 create\n"
-	       "dmsetup suspend ms\n"
-	       "dmsetup resume ms\n");
+	for (u32 i = 0; i < w->variant->snapshots; i++)
+		put(w, "dmsetup message ms 0 create\n"
+		       "dmsetup suspend ms\n"
+		       "dmsetup resume ms\n");
 	put(w, w->variant->begin);
 }
 
@@ -256,7 +269,7 @@ static void put_end(struct writer *w)
 char *bounded_script(const struct bounded *b, u64 index, u32 *first_line, char *name, size_t size)
 {
 	const struct sequence *q = &b->all[index];
-	struct snapshots s = at_first;
+	struct snapshots s = at_first(&work_variants[q->variant]);
 	struct writer w = { .line = 1, .fill = 1, .s = &s, .variant = &work_variants[q->variant] };
 	size_t length, n;
 	char *text = NULL;

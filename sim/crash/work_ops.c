@@ -18,11 +18,11 @@
 #define SMALL (ONE_CHUNK | FULL)
 
 const struct work_variant work_variants[] = {
-	{ "mikulas 0", 24, "512K", { "0", "mikulas 0" }, 0, NULL, NULL, 8, false },
-	{ "mikulas 2 cache-threshold 0", 24, "512K", { "0", "mikulas 2 cache-threshold 0" }, 0, NULL, NULL, 8, false },
-	{ "one chunk", 20, "552s", { "0", "mikulas 2 cache-threshold 0" }, 0, NULL, NULL, 8, false },
-	{ "two chunks, preserve-on-error", 24, "560s", { "1 preserve-on-error", "mikulas 0" }, 1, NULL, NULL, 8, false },
-	{ "the log's end", 480, "1M block=2048", { "0", "mikulas 0" }, 0,
+	{ "mikulas 0", 24, "512K", { "0", "mikulas 0" }, 0, 1, NULL, NULL, 8, false },
+	{ "mikulas 2 cache-threshold 0", 24, "512K", { "0", "mikulas 2 cache-threshold 0" }, 0, 1, NULL, NULL, 8, false },
+	{ "one chunk", 20, "552s", { "0", "mikulas 2 cache-threshold 0" }, 0, 1, NULL, NULL, 8, false },
+	{ "two chunks, preserve-on-error", 24, "560s", { "1 preserve-on-error", "mikulas 0" }, 1, 3, NULL, NULL, 8, false },
+	{ "the log's end", 480, "1M block=2048", { "0", "mikulas 0" }, 0, 1,
 	  "hold h0 " SUPER "\n"
 	  "write ms 0 440 fill=$F\n",
 	  "release h0\n"
@@ -55,6 +55,7 @@ const struct work_op work_ops[] = {
 	{ "snap-write-part", LARGE, 1, NO_EFFECT, SNAPSHOT("s", "$N", "write s 6 4 bs=4 fill=$F\n") },
 	{ "snap-write-fua", LARGE, 1, NO_EFFECT, SNAPSHOT("s", "$N", "write s 8 8 fua fill=$F\n") },
 	{ "snap-write-last", SMALL, 1, NO_EFFECT, SNAPSHOT("s", "$N", "write s 16 8 fill=$F\n") },
+	{ "snap-write-middle", FULL, 3, NO_EFFECT, SNAPSHOT("s", "$P", "write s 0 8 fill=$F\n") },
 	{ "snap-flush", LARGE, 1, NO_EFFECT, SNAPSHOT("s", "$N", "flush s\n") },
 	{ "settle", LARGE | SMALL, 0, NO_EFFECT, "dmsetup message ms 0 settle\n" },
 	{ "reload", LARGE | SMALL, 0, NO_EFFECT,
@@ -111,6 +112,7 @@ const struct work_op work_ops[] = {
 			    "wait a$K\n"
 			    "wait b$K\n")) },
 	{ "late-copy", EAGER | SMALL, 0, NO_EFFECT,
+	  "settle\n"
 	  "hold h$K store op=write count=1\n"
 	  "start a$K write ms 16 3 fill=$F\n"
 	  "settle\n"
@@ -121,6 +123,7 @@ const struct work_op work_ops[] = {
 	  "wait b$K\n" },
 	{ "late-snap-write", EAGER | ONE_CHUNK, 1, DELETES_OLDEST,
 	  SNAPSHOT("s", "$O",
+		   "settle\n"
 		   "hold h$K store op=write count=1\n"
 		   "start a$K write s 0 8 fill=$F\n"
 		   "settle\n"

@@ -3,7 +3,7 @@
  * The operations of bounded workloads, and the tables on which they work.
  *
  * An operation is lines of a script. In them stand $F for the next number to be written, $K for the number of the
- * operation, $O and $N for the oldest and the newest snapshot, $M for the master of a sub-snapshot to be, $T for
+ * operation, $O, $P and $N for the oldest snapshot, one in the middle, and the newest, $M for the master of a sub-snapshot to be, $T for
  * the origin target's table and $Y for the same with sync-snapshots, which creates one more.
  */
 #ifndef SIM_CRASH_WORK_OPS_H
@@ -35,7 +35,8 @@ struct work_variant {
 	const char *store;	/* of the disk, behind its name */
 	const char *arguments[2]; /* of the table: number and list of generic ones; the store's */
 	u32 nr_arguments;
-	const char *begin;	/* what comes first, after the snapshot was created; may be NULL */
+	u32 snapshots;		/* that are there at first: 1 to 3 */
+	const char *begin;	/* what comes first, after the snapshots were created; may be NULL */
 	const char *end;	/* what ends it all */
 	u32 longest;		/* sequence */
 	bool waits;		/* operation $K runs in the background, as a$K */
