@@ -16,6 +16,8 @@ enum {
 	OPT_BOUNDED = 0x100,
 	OPT_SEEDS,
 	OPT_OPS,
+	OPT_TRACE,
+	OPT_PIECES,
 	OPT_SEED,
 	OPT_STRATEGY,
 	OPT_KEEP_GOING,
@@ -39,7 +41,9 @@ static const struct argp_option crash_argp_options[] = {
 	{ NULL, 0, NULL, 0, "Workloads, besides scripts:", 1 },
 	{ "bounded", OPT_BOUNDED, "L=N", 0, "Every sequence of up to N operations of a small alphabet", 1 },
 	{ "seeds", OPT_SEEDS, "A..B", 0, "Random workloads, one for each seed", 1 },
-	{ "ops", OPT_OPS, "N", 0, "Operations of a random workload (default 300)", 1 },
+	{ "trace", OPT_TRACE, "FILE", 0, "Pieces of a recorded block trace (again: its other files)", 1 },
+	{ "pieces", OPT_PIECES, "N", 0, "So many of them, from its beginning (default 8)", 1 },
+	{ "ops", OPT_OPS, "N", 0, "Operations of a random workload, requests of a piece (default 300)", 1 },
 	{ NULL, 0, NULL, 0, "How a script is played:", 2 },
 	{ "strategy", OPT_STRATEGY, "fifo|random", 0, "Who runs next, which I/O completes next (default fifo)", 2 },
 	{ "seed", OPT_SEED, "N", 0, "Seed of all random choices (default 1)", 2 },
@@ -74,6 +78,9 @@ struct crash_arguments {
 	bool seeds;
 	u64 first_seed, last_seed;
 	u32 ops;
+	const char *traces[64];
+	u32 nr_traces, pieces;
+	struct trace_work *trace;
 	struct dmlog_arguments log;
 	unsigned int workers;
 	bool no_shrink, print_script, keep_going;
@@ -149,6 +156,14 @@ static error_t crash_option(int key, char *arg, struct argp_state *state)
 	case OPT_OPS:
 		parse_number(state, "ops", arg, 1, 1000000, &a->ops);
 		return 0;
+	case OPT_TRACE:
+		if (a->nr_traces == 64)
+			argp_error(state, "--trace: at most 64 files");
+		a->traces[a->nr_traces++] = arg;
+		return 0;
+	case OPT_PIECES:
+		parse_number(state, "pieces", arg, 1, 1000000, &a->pieces);
+		return 0;
 	case OPT_SEED:
 		if (!parse_u64(arg, &o->seed))
 			argp_error(state, "--seed %s: not a number", arg);
@@ -212,9 +227,8 @@ static error_t crash_option(int key, char *arg, struct argp_state *state)
 		a->nr_files = state->argc - state->next;
 		return 0;
 	case ARGP_KEY_END:
-		if (a->log.options.path ? a->nr_files || a->bounded || a->seeds :
-					  !a->nr_files && !a->bounded && !a->seeds)
-			argp_error(state, "scripts, --bounded, --seeds, or one log: what is to be judged?");
+		if (!a->log.options.path == !(a->nr_files || a->bounded || a->seeds || a->nr_traces))
+			argp_error(state, "scripts, --bounded, --seeds, --trace, or one log: what is to be judged?");
 		if (a->log.write_log && a->nr_files != 1)
 			argp_error(state, "--write-log is of one script");
 		return 0;
@@ -230,7 +244,7 @@ static u64 nr_units(const struct crash_arguments *a)
 	if (a->log.options.path)
 		return dmlog_shares(&a->log);
 	return a->nr_files + (a->bounded ? bounded_count(a->bounded) : 0) +
-	       (a->seeds ? a->last_seed - a->first_seed + 1 : 0);
+	       (a->trace ? trace_work_count(a->trace) : 0) + (a->seeds ? a->last_seed - a->first_seed + 1 : 0);
 }
 
 static void file_unit(const struct crash_arguments *a, const char *path, struct crash_unit *unit)
@@ -244,6 +258,16 @@ static void file_unit(const struct crash_arguments *a, const char *path, struct 
 	unit->strategy = a->crash.strategy;
 	unit->seed = a->crash.seed;
 	unit->keep_going = a->keep_going;
+}
+
+static void trace_unit(const struct crash_arguments *a, u64 index, struct crash_unit *unit)
+{
+	unit->text = trace_work_script(a->trace, index);
+	unit->keep_going = true;
+	unit->strategy = a->crash.strategy;
+	unit->seed = a->crash.seed;
+	snprintf(unit->name, sizeof(unit->name), "%s, requests from %llu on", a->traces[0],
+		 (unsigned long long)index * a->ops);
 }
 
 static void make_unit(void *context, u64 index, struct crash_unit *unit)
@@ -270,6 +294,12 @@ static void make_unit(void *context, u64 index, struct crash_unit *unit)
 	}
 	if (a->bounded)
 		index -= bounded_count(a->bounded);
+	if (a->trace && index < trace_work_count(a->trace)) {
+		trace_unit(a, index, unit);
+		return;
+	}
+	if (a->trace)
+		index -= trace_work_count(a->trace);
 	seed = a->first_seed + index;
 	unit->text = random_script(seed, a->ops);
 	unit->keep_going = true;
@@ -464,6 +494,7 @@ int cmd_crash(int argc, char **argv)
 			.damage_share = 128,
 		},
 		.ops = 300,
+		.pieces = 8,
 		.workers = cpus > 0 ? cpus : 1,
 		.output = "crash-found.msnap",
 	};
@@ -473,6 +504,11 @@ int cmd_crash(int argc, char **argv)
 	a.log.crash = &a.crash;
 	a.log.options.points = 400;
 	argp_parse(&argp, argc, argv, 0, NULL, &a);
+	if (a.nr_traces) {
+		a.trace = trace_work_open(a.traces, a.nr_traces, a.ops, a.pieces);
+		if (!a.trace)
+			return SIM_EXIT_USAGE;
+	}
 	if (a.crash.nr_cuts && nr_units(&a) != 1) {
 		sim_message("--cut is of one script");
 		return SIM_EXIT_USAGE;
@@ -484,5 +520,7 @@ int cmd_crash(int argc, char **argv)
 		status = a.print_script ? print_script(&a) : run(&a);
 	if (a.bounded)
 		bounded_destroy(a.bounded);
+	if (a.trace)
+		trace_work_close(a.trace);
 	return status;
 }

@@ -28,6 +28,7 @@ void crash_counts_add(struct crash_counts *to, const struct crash_counts *n)
 	to->worked += n->worked;
 	to->recut += n->recut;
 	to->read_errors += n->read_errors;
+	to->partners += n->partners;
 	to->damaged += n->damaged;
 	to->detected += n->detected;
 	to->harmless += n->harmless;
@@ -63,7 +64,8 @@ void crash_counts_print(const struct crash_counts *n, FILE *out)
 	fprintf(out, " sets of surviving sectors: nobody looked at the rest\n");
 	fprintf(out, "after %llu recoveries work went on; in %llu of those the power was cut again at each moment\n",
 	       (unsigned long long)n->worked, (unsigned long long)n->recut);
-	fprintf(out, "%llu reads of recoveries failed\n", (unsigned long long)n->read_errors);
+	fprintf(out, "%llu reads of recoveries failed; %llu tables that do not fit the store were refused\n",
+		(unsigned long long)n->read_errors, (unsigned long long)n->partners);
 	fprintf(out, "%llu writes of metadata lost or misplaced: %llu detected, %llu harmless, %llu nothing can tell (the last record or superblock)\n",
 	       (unsigned long long)n->damaged, (unsigned long long)n->detected, (unsigned long long)n->harmless,
 	       (unsigned long long)n->undetectable);

@@ -71,6 +71,7 @@ struct crash_counts {
 	u64 worked;		/* recoveries after which work went on */
 	u64 recut;		/* and of which the power was cut again */
 	u64 read_errors;	/* reads of recoveries that failed */
+	u64 partners;		/* tables that do not fit the store, and were refused */
 	u64 damaged;		/* states with a write that was lost or misplaced */
 	u64 detected, harmless, undetectable; /* of them */
 	crash_many covered;	/* survivor sets that the states stand for: sectors that nobody decided multiply them */

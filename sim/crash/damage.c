@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Disks that do worse than lose their cache: writes that were acknowledged, flushed and are not there, or only in part,
- * or somewhere else (H26); reads that fail during a recovery.
+ * or somewhere else (H26); a store with the wrong partner (H27); reads that fail during a recovery.
  *
  * Lost and misplaced writes: at a share of the moments of a life, with everything on the disks that was ever written, each
  * write of metadata that can still be seen is taken back, one of its sectors is, or it is moved to the place of another one.
@@ -212,6 +212,39 @@ static void damage_moment(struct damage *d)
 	}
 }
 
+/* ---- the wrong partner (H27) ---- */
+
+/* A table that does not fit what the store was made for is refused, and nothing is written. */
+static void try_table(struct crash *c, const char *table, const char *what)
+{
+	u64 writes = c->im.nr_undo;
+	const char *reason = NULL;
+
+	if (!world_device_create(c->device, table, &reason))
+		walk_found(c, "a store was loaded with %s: %s", what, table);
+	if (c->im.nr_undo != writes)
+		walk_found(c, "a table with %s was refused, but something was written: %s", what, table);
+	c->counts.partners++;
+}
+
+static void wrong_partners(struct crash *c)
+{
+	unsigned int chunk = 0, rest = 0;
+	char table[512];
+
+	if (sscanf(c->table, "%*s %*s %*s %*s %*s %u%n", &chunk, &rest) != 1)
+		return;
+	snprintf(table, sizeof(table), "0 %llu multisnapshot %s %s %u%s",
+		 (unsigned long long)c->im.disk[CRASH_ORIGIN].sectors, c->disk_name[CRASH_ORIGIN],
+		 c->disk_name[CRASH_STORE], 2 * chunk, c->table + rest);
+	try_table(c, table, "another chunk size");
+	snprintf(table, sizeof(table), "0 %llu multisnapshot %s %s %u%s",
+		 (unsigned long long)min_t(sector_t, c->im.disk[CRASH_ORIGIN].sectors, c->im.disk[CRASH_STORE].sectors),
+		 c->disk_name[CRASH_STORE], c->disk_name[CRASH_ORIGIN], chunk, c->table + rest);
+	if (image_get(&c->im, CRASH_ORIGIN, 0) != CONTENT_ZERO)
+		try_table(c, table, "origin and store exchanged");
+}
+
 void damage_life(struct crash *c, const struct life *life)
 {
 	struct damage d = { .c = c, .life = life, .random = crash_mix(life->nr, life->nr_contents) };
@@ -234,6 +267,8 @@ void damage_life(struct crash *c, const struct life *life)
 			damage_moment(&d);
 	}
 	c->doing = FOUND_BY_CUT;
+	if (d.newest[0])
+		wrong_partners(c);
 	truth_exit(&d.truth);
 	free(d.writes);
 	free(d.old);

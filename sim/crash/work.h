@@ -25,4 +25,14 @@ void bounded_destroy(struct bounded *b);
 /* About @ops operations on a device of a few chunks; free() it. */
 char *random_script(u64 seed, u32 ops);
 
+struct trace_work;
+
+/*
+ * Pieces of @ops requests each of a recorded trace, @pieces of them at most. NULL: a message was given.
+ */
+struct trace_work *trace_work_open(const char *const *files, u32 nr_files, u32 ops, u32 pieces);
+u64 trace_work_count(const struct trace_work *w);
+char *trace_work_script(const struct trace_work *w, u64 index); /* free() it */
+void trace_work_close(struct trace_work *w);
+
 #endif /* SIM_CRASH_WORK_H */
