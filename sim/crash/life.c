@@ -346,7 +346,7 @@ static u64 hook_io_begin(void *context, const struct script_command *c, sector_t
 	if (!strcmp(life->disk_name[CRASH_ORIGIN], c->args.name) && !dmctl_exists(life->device))
 		return life_io_issue(life, SNAPID_ORIGIN, c->args.opf, sector, sectors, tags, c->line);
 	if (!strcmp(life->disk_name[CRASH_STORE], c->args.name) && !dmctl_exists(life->device)) {
-		if (!life->off)
+		if (!life->off && sectors)
 			add_event(life, LIFE_WIPE)->line = c->line;
 		return 0;
 	}

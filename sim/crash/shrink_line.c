@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Lines made simpler (shrink.h): requests of fewer sectors and without flags, tables without options, an origin of
- * fewer chunks.
+ * fewer chunks, a store with room.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -119,6 +119,14 @@ static void simplify_origin(struct shrink *s)
 			return;
 }
 
+/* One with room. */
+static void simplify_store(struct shrink *s)
+{
+	for (u32 i = 0; i < s->nr; i++)
+		if (!strncmp(s->line[i], "disk store ", 11) && strcmp(s->line[i], "disk store 1M"))
+			try_line(s, i, "disk store 1M");
+}
+
 void shrink_simplify(struct shrink *s)
 {
 	static const char *const words[] = { " fua", " preflush", " bs=" };
@@ -136,4 +144,5 @@ void shrink_simplify(struct shrink *s)
 		simplify_everywhere(s, options[k], "mikulas 0");
 	}
 	simplify_origin(s);
+	simplify_store(s);
 }

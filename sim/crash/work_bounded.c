@@ -121,11 +121,13 @@ static void add(struct bounded *b, const struct sequence *q)
 	b->all[b->nr++] = *q;
 }
 
+/* All sequences of that length that begin so. */
 static void extend(struct bounded *b, struct sequence *q, const struct snapshots *s, u32 length)
 {
-	add(b, q);
-	if (q->length == length)
+	if (q->length == length) {
+		add(b, q);
 		return;
+	}
 	for (u32 i = 0; i < nr_work_ops; i++) {
 		struct snapshots after = *s;
 
@@ -137,17 +139,21 @@ static void extend(struct bounded *b, struct sequence *q, const struct snapshots
 	}
 }
 
+/* Short ones first: what can be shown by a few operations is found soon. */
 struct bounded *bounded_create(u32 length)
 {
 	struct bounded *b = calloc(1, sizeof(*b));
 
 	if (!b)
 		abort();
-	for (u32 v = 0; v < nr_work_variants; v++) {
-		struct sequence q = { .variant = v };
-		struct snapshots s = at_first(&work_variants[v]);
+	for (u32 n = 0; n <= length; n++) {
+		for (u32 v = 0; v < nr_work_variants; v++) {
+			struct sequence q = { .variant = v };
+			struct snapshots s = at_first(&work_variants[v]);
 
-		extend(b, &q, &s, min_t(u32, length, work_variants[v].longest));
+			if (n <= work_variants[v].longest)
+				extend(b, &q, &s, n);
+		}
 	}
 	return b;
 }

@@ -9,24 +9,25 @@
 #define SUPER "store op=write range=0+8"
 #define LOG "store op=write range=8+256"
 
-#define PLAIN 1u	/* the store as it is by default */
-#define EAGER 2u	/* a checkpoint after each commit */
-#define ONE_CHUNK 4u	/* room for one chunk: what is freed is used next; and the origin ends in a chunk */
-#define FULL 8u		/* room for two, and errors are reported rather than snapshots given up */
-#define LOG_END 16u	/* the log's end is near and a checkpoint under way */
+/* Those with few operations first. */
+#define LOG_END 1u	/* the log's end is near and a checkpoint under way */
+#define FULL 2u		/* room for two chunks, and errors are reported rather than snapshots given up */
+#define ONE_CHUNK 4u	/* room for one: what is freed is used next; and the origin ends in a chunk */
+#define PLAIN 8u	/* the store as it is by default */
+#define EAGER 16u	/* a checkpoint after each commit */
 #define LARGE (PLAIN | EAGER)
 #define SMALL (ONE_CHUNK | FULL)
 
 const struct work_variant work_variants[] = {
-	{ "mikulas 0", 24, "512K", { "0", "mikulas 0" }, 0, 1, NULL, NULL, 8, false },
-	{ "mikulas 2 cache-threshold 0", 24, "512K", { "0", "mikulas 2 cache-threshold 0" }, 0, 1, NULL, NULL, 8, false },
-	{ "one chunk", 20, "552s", { "0", "mikulas 2 cache-threshold 0" }, 0, 1, NULL, NULL, 8, false },
-	{ "two chunks, preserve-on-error", 24, "560s", { "1 preserve-on-error", "mikulas 0" }, 1, 3, NULL, NULL, 8, false },
 	{ "the log's end", 480, "1M block=2048", { "0", "mikulas 0" }, 0, 1,
 	  "hold h0 " SUPER "\n"
 	  "write ms 0 440 fill=$F\n",
 	  "release h0\n"
 	  "settle\n", 3, true },
+	{ "two chunks, preserve-on-error", 24, "560s", { "1 preserve-on-error", "mikulas 0" }, 1, 3, NULL, NULL, 8, false },
+	{ "one chunk", 20, "552s", { "0", "mikulas 2 cache-threshold 0" }, 0, 1, NULL, NULL, 8, false },
+	{ "mikulas 0", 24, "512K", { "0", "mikulas 0" }, 0, 1, NULL, NULL, 8, false },
+	{ "mikulas 2 cache-threshold 0", 24, "512K", { "0", "mikulas 2 cache-threshold 0" }, 0, 1, NULL, NULL, 8, false },
 };
 const u32 nr_work_variants = sizeof(work_variants) / sizeof(work_variants[0]);
 
@@ -113,7 +114,7 @@ const struct work_op work_ops[] = {
 			    "wait b$K\n")) },
 	{ "late-copy", EAGER | SMALL, 0, NO_EFFECT,
 	  "settle\n"
-	  "hold h$K store op=write count=1\n"
+	  "hold h$K store op=write,discard count=1\n" /* "discard" is write zeroes, too */
 	  "start a$K write ms 16 3 fill=$F\n"
 	  "settle\n"
 	  "start b$K write ms 0 8 fill=$F\n"
