@@ -86,7 +86,8 @@ static content_t find(tag_t tag, const u8 *literal)
 
 content_t content_of_tag(tag_t tag)
 {
-	if (tag & TAG_CHOICE)
+	/* Of a literal, that bit is one of its hash. */
+	if ((tag & (TAG_CHOICE | TAG_LITERAL)) == TAG_CHOICE)
 		return CONTENT_CHOICE | (content_t)tag;
 	return find(tag, NULL);
 }
