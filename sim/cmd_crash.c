@@ -502,7 +502,7 @@ int cmd_crash(int argc, char **argv)
 
 	a.crash.cuts = a.cuts;
 	a.log.crash = &a.crash;
-	a.log.options.points = 400;
+	a.log.options.points = 2000;
 	argp_parse(&argp, argc, argv, 0, NULL, &a);
 	if (a.nr_traces) {
 		a.trace = trace_work_open(a.traces, a.nr_traces, a.ops, a.pieces);

@@ -33,7 +33,7 @@ struct dmlog_summary {
 	u64 entries, writes, sectors, flushes, fua, discards, marks;
 	u64 counted;		/* entries, as the superblock says */
 	u64 unordered;		/* writes that may have come before or after an overlapping FUA write */
-	u64 during_create;	/* writes to the origin while a command ran: a snapshot may have them or not */
+	u64 during_create;	/* writes to the origin while a snapshot was created, which may have them or not */
 	unsigned int block_size;
 };
 
@@ -89,10 +89,12 @@ struct dmlog_marks {
 	struct life *life;
 	struct dmlog_options *options;
 	bool own_io;		/* what users do with the origin is told by marks, too */
-	u32 running;		/* commands */
+	u64 writes;		/* to the origin, so far */
+	u64 during_create;	/* of them, while a command ran after which there was another snapshot */
 	struct dmlog_begun {
 		u64 number;	/* that the marks use */
 		u32 event;
+		u64 writes;	/* before it */
 	} *begun;
 	u32 nr_begun, max_begun;
 	char why[160];		/* of a mark that makes no sense */

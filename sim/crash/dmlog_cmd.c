@@ -20,7 +20,7 @@ static const struct argp_option options[] = {
 	{ "origin", OPT_ORIGIN, "START+COUNT", 0, "Where on the logged device the origin is, in sectors of 512 bytes", 6 },
 	{ "store", OPT_STORE, "START+COUNT", 0, "And the store (default, as of --origin: what the log's marks say)", 6 },
 	{ "table", OPT_TABLE, "TABLE", 0, "Of the origin target (default: what a mark says)", 6 },
-	{ "points", OPT_POINTS, "N", 0, "Moments at which the power is cut, about (default 400); 0: all", 6 },
+	{ "points", OPT_POINTS, "N", 0, "Moments at which the power is cut, about (default 2000); 0: all", 6 },
 	{ "write-log", OPT_WRITE_LOG, "FILE", 0, "Write what the script did to the disks as such a log, origin and then "
 	  "store on one device, and do nothing else", 6 },
 	{ NULL, 0, NULL, 0, NULL, 0 },
@@ -39,9 +39,12 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	switch (key) {
 	case OPT_LOG_WRITES:
 		a->options.path = arg;
-		/* Each state is of tens of MiB: fewer of them at more moments. */
+		/* Each state is of tens of MiB: fewer of them at more moments, and faults only when asked for, behind this. */
 		a->crash->bound = 8;
 		a->crash->samples = 2;
+		a->crash->recut_share = 32;
+		a->crash->read_share = 0;
+		a->crash->damage_share = 0;
 		return 0;
 	case OPT_ORIGIN:
 		parse_part(state, "origin", arg, &a->options.part[CRASH_ORIGIN]);
@@ -109,7 +112,7 @@ bool dmlog_print(const struct dmlog_arguments *a, char *error, size_t size)
 		printf("the log was not closed: it counts %llu entries, all are used\n",
 		       (unsigned long long)sum.counted);
 	if (sum.during_create)
-		printf("%llu writes to the origin during commands: a snapshot may have them or not\n",
+		printf("%llu writes to the origin while a snapshot was created: it may have them or not\n",
 		       (unsigned long long)sum.during_create);
 	if (sum.unordered)
 		printf("%llu writes whose order to a FUA write nobody knows\n", (unsigned long long)sum.unordered);

@@ -84,19 +84,19 @@ static bool begun(struct dmlog_marks *m, const char *word, u32 event)
 		if (!m->begun)
 			abort();
 	}
-	m->begun[m->nr_begun++] = (struct dmlog_begun){ number, event };
+	m->begun[m->nr_begun++] = (struct dmlog_begun){ number, event, m->writes };
 	return true;
 }
 
-static bool ended(struct dmlog_marks *m, const char *word, enum life_kind kind, u32 *event)
+static bool ended(struct dmlog_marks *m, const char *word, enum life_kind kind, struct dmlog_begun *begun)
 {
 	u64 number;
 
 	if (!word || !parse_u64(word, &number))
 		return wrong(m, "no number");
 	for (u32 i = 0; i < m->nr_begun; i++) {
-		*event = m->begun[i].event;
-		if (m->begun[i].number != number || life_at(m->life, *event)->kind != kind)
+		*begun = m->begun[i];
+		if (begun->number != number || life_at(m->life, begun->event)->kind != kind)
 			continue;
 		m->begun[i] = m->begun[--m->nr_begun];
 		return true;
@@ -111,18 +111,30 @@ static bool mark_begin(struct dmlog_marks *m, char *rest, u32 entry)
 
 	e->line = entry;
 	e->flags = sync && !strcmp(sync, "sync") ? LIFE_SYNC : 0;
-	m->running++;
 	return begun(m, word, m->life->nr);
+}
+
+/* Is there a snapshot now that was not there in that state? */
+static bool has_more(const struct life *life, const struct life_state *old)
+{
+	const struct life_state *now = &life->states[life->nr_states - 1];
+	u32 common = 0;
+
+	for (u32 i = 0; i < now->nr_ids; i++)
+		for (u32 j = 0; j < old->nr_ids; j++)
+			common += life->ids[now->ids + i] == life->ids[old->ids + j];
+	return common < now->nr_ids;
 }
 
 static bool mark_end(struct dmlog_marks *m, char *rest)
 {
-	u32 event;
+	struct dmlog_begun begun;
 
-	if (!ended(m, rest, LIFE_CTL_BEGIN, &event))
+	if (!ended(m, rest, LIFE_CTL_BEGIN, &begun))
 		return false;
-	dmlog_add_end(m->life, LIFE_CTL_END, event);
-	m->running--;
+	if (has_more(m->life, &m->life->states[life_at(m->life, begun.event)->state]))
+		m->during_create += m->writes - begun.writes;
+	dmlog_add_end(m->life, LIFE_CTL_END, begun.event);
 	return true;
 }
 
@@ -196,14 +208,14 @@ static bool mark_issue(struct dmlog_marks *m, char *rest, u32 entry)
 static bool mark_done(struct dmlog_marks *m, char *rest)
 {
 	const char *number = strtok_r(rest, " ", &rest), *error = strtok_r(NULL, " ", &rest);
-	u32 event;
+	struct dmlog_begun begun;
 	u64 value = 0;
 
-	if (!ended(m, number, LIFE_IO_ISSUE, &event))
+	if (!ended(m, number, LIFE_IO_ISSUE, &begun))
 		return false;
 	if (error && !parse_u64(error, &value))
 		return wrong(m, "not an errno");
-	dmlog_add_end(m->life, LIFE_IO_END, event)->error = -(int)value;
+	dmlog_add_end(m->life, LIFE_IO_END, begun.event)->error = -(int)value;
 	return true;
 }
 

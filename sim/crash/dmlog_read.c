@@ -366,7 +366,7 @@ static void add_write(struct reader *r, u32 i)
 	dmlog_add_end(r->life, LIFE_DISK_END, l->request);
 	if (l->io)
 		dmlog_add_end(r->life, LIFE_IO_END, l->io);
-	r->sum->during_create += l->io && r->marks.running;
+	r->marks.writes += !!l->io;
 	r->sum->fua += !!(l->e.flags & DMLOG_FUA);
 	r->sum->discards += !!(l->e.flags & DMLOG_DISCARD);
 	r->sum->writes += !(l->e.flags & DMLOG_DISCARD);
@@ -391,6 +391,7 @@ static bool add_events(struct reader *r)
 		if (l->e.sectors)
 			add_write(r, i);
 	}
+	r->sum->during_create = r->marks.during_create;
 	return true;
 }
 
@@ -404,13 +405,14 @@ bool dmlog_read(struct dmlog_options *options, struct life *life, struct dmlog_s
 		.error = error,
 		.error_size = size,
 	};
-	char not_loaded[1] = "";
+	size_t path = strlen(options->path);
+	char not_loaded[1] = "", why[512];
 	bool good;
 
 	memset(summary, 0, sizeof(*summary));
-	r.in = input_open(options->path, error, size);
-	if (!r.in)
-		return false;
+	r.in = input_open(options->path, why, sizeof(why));
+	if (!r.in) /* behind the name of the file, which callers know */
+		return fail(&r, "%s", strncmp(why, options->path, path) ? why : why + path + strspn(why + path, ": "));
 	dmlog_add_state(life, not_loaded);
 	good = read_entries(&r) && read_places(&r) && find_places(&r) && add_events(&r);
 	for (u32 i = 0; i < r.nr; i++)

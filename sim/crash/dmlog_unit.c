@@ -3,7 +3,7 @@
  * A log of dm-log-writes, judged (dmlog.h).
  *
  * A log has tens of thousands of entries and devices of tens of MiB, and each state is read whole; so the power is cut only at
- * some moments: at all marks; at some of those around a flush or a FUA write, where it is decided what is durable; and at some of the others.
+ * some moments: at all marks and the end; at some of those around a flush or a FUA write, where it is decided what is durable; and at some of the others.
  * Which ones is a function of seed and log. They are dealt out to shares, each a workload of its own, for several
  * processes.
  */
@@ -79,7 +79,7 @@ static u8 class_of(const struct life *life, u32 n)
 {
 	const struct life_event *e = life_at(life, n), *next = n < life->nr ? e + 1 : NULL;
 
-	if (e->kind == LIFE_CTL_BEGIN || e->kind == LIFE_CTL_END || e->kind == LIFE_WIPE)
+	if (e->kind == LIFE_CTL_BEGIN || e->kind == LIFE_CTL_END || e->kind == LIFE_WIPE || !next)
 		return MARK;
 	if (e->kind == LIFE_IO_END && next && next->kind == LIFE_IO_ISSUE && is_barrier(life, next))
 		return AROUND;
