@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * bench: counts of what the core and a store cost, each with its workload stated. Counts are of the simulation and
- * exact; only "replay" looks at the clock.
+ * exact; only "replay" and "crash" look at the clock.
  */
 #ifndef SIM_BENCH_H
 #define SIM_BENCH_H
@@ -74,6 +74,7 @@ const struct replay_result *bench_run(struct bench *b, struct bench_source *s,
 int bench_metadata(struct bench *b);
 int bench_snapshots(struct bench *b);
 int bench_create(struct bench *b);
+int bench_crash(struct bench *b);
 int bench_memory(struct bench *b);
 int bench_replay(struct bench *b);
 int bench_instructions(struct bench *b);

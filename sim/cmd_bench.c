@@ -21,6 +21,7 @@ static const struct bench_entry {
 	{ "instructions", bench_instructions, "instructions of core and stores under 1 and 10,000 snapshots (callgrind)", true },
 	{ "passthrough", bench_passthrough, "instructions of I/O that needs no copy, over a linear target (callgrind)", true },
 	{ "create", bench_create, "making a snapshot when there are 1, 10,000 and 100,000 of them", true },
+	{ "crash", bench_crash, "states after a power cut that are loaded and judged a second", true },
 	{ "memory", bench_memory, "memory with an origin of 16 TiB and 10 million exceptions", false },
 	{ "replay", bench_replay, "requests of a trace a second", true },
 };

@@ -15,6 +15,7 @@ typedef u32 content_t;
 
 #define CONTENT_ZERO ((content_t)0)
 #define CONTENT_CHOICE ((content_t)1 << 31) /* the rest is the number of the choice */
+#define CONTENT_PLACE ((content_t)1 << 30) /* with CONTENT_CHOICE: whatever a sector holds; bit 29 and the rest say which */
 
 /* Tags of its own: write numbers from here on are not for scripts. */
 #define CRASH_WRITE_MAX (1U << 25)
@@ -23,6 +24,11 @@ typedef u32 content_t;
 #define TAG_CHOICE ((tag_t)1 << 62)
 /* What a device chose to have in a sector that was discarded. */
 #define TAG_JUNK tag_make((1U << 26) - 1, 0)
+
+static inline content_t content_of_place(u32 disk, sector_t sector)
+{
+	return CONTENT_CHOICE | CONTENT_PLACE | disk << 29 | (content_t)sector;
+}
 
 static inline bool content_is_choice(content_t c)
 {

@@ -7,6 +7,7 @@
  *   life.c               a life of the disks, recorded
  *   truth.c              what may be found
  *   walk.c, search.c     through a life; at each moment through all states of the disks
+ *   leaves.c             what was found, judged again at later moments
  *   damage.c             writes that are lost or misplaced, reads that fail
  *   judge.c              one state: load, read, compare, go on working
  *   unit.c               one workload from its script to its counts

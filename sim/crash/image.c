@@ -26,7 +26,8 @@ void image_init(struct image *im, const sector_t sectors[CRASH_DISKS])
 	for (u32 d = 0; d < CRASH_DISKS; d++) {
 		im->disk[d].sectors = sectors[d];
 		im->disk[d].now = calloc(sectors[d], sizeof(content_t));
-		if (!im->disk[d].now)
+		im->disk[d].read = calloc(sectors[d] / 8 + 1, 1);
+		if (!im->disk[d].now || !im->disk[d].read)
 			abort();
 	}
 }
@@ -34,7 +35,10 @@ void image_init(struct image *im, const sector_t sectors[CRASH_DISKS])
 void image_exit(struct image *im)
 {
 	for (u32 d = 0; d < CRASH_DISKS; d++)
+	{
 		free(im->disk[d].now);
+		free(im->disk[d].read);
+	}
 	free(im->undo);
 	free(im->choices);
 	free(im->pool);
@@ -121,8 +125,13 @@ void image_undecided(struct image *im, u32 disk, sector_t sector, const content_
 content_t image_decided(const struct image *im, content_t c)
 {
 	while (content_is_choice(c)) {
-		const struct choice *ch = image_choice(im, c);
+		const struct choice *ch;
 
+		if (c & CONTENT_PLACE) {
+			c = image_get(im, c >> 29 & 1, c & (CONTENT_PLACE / 2 - 1));
+			continue;
+		}
+		ch = image_choice(im, c);
 		if (ch->decided == UNDECIDED)
 			break;
 		c = choice_option(im, ch, ch->decided);
@@ -155,6 +164,13 @@ content_t image_look(struct image *im, content_t c)
 	return c;
 }
 
+void image_note_reads(struct image *im)
+{
+	im->note_reads = true;
+	for (u32 d = 0; d < CRASH_DISKS; d++)
+		memset(im->disk[d].read, 0, im->disk[d].sectors / 8 + 1);
+}
+
 /* ---- as a disk ---- */
 
 struct image_disk_context {
@@ -168,8 +184,11 @@ static void backed_read(void *context, sector_t sector, u32 count, struct sector
 	struct image *im = ctx->im;
 
 	for (u32 i = 0; i < count; i++) {
-		content_t c = image_decided(im, image_get(im, ctx->disk, sector + i));
+		content_t raw = image_get(im, ctx->disk, sector + i), c = image_decided(im, raw);
 		const u8 *literal;
+
+		if (im->note_reads && !content_is_choice(raw))
+			im->disk[ctx->disk].read[(sector + i) / 8] |= 1 << (sector + i) % 8;
 
 		if (!data->tags) {
 			u8 *bytes = data->bytes + (size_t)(offset + i) * SECTOR_SIZE;

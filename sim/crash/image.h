@@ -32,6 +32,7 @@ struct choice {
 struct image_disk {
 	sector_t sectors;
 	content_t *now;
+	u8 *read;	/* a bit for each sector that was read and is not undecided, while image->note_reads */
 };
 
 struct image_undo {
@@ -42,6 +43,7 @@ struct image_undo {
 
 struct image {
 	struct image_disk disk[CRASH_DISKS];
+	bool note_reads;
 	u64 hash;		/* of everything, choices by their alternatives, decided or not */
 	struct image_undo *undo;
 	u64 nr_undo, max_undo;
@@ -76,6 +78,9 @@ struct image_mark image_mark(const struct image *im);
 void image_rollback(struct image *im, struct image_mark mark);
 /* Only what was written: the choices stay. */
 void image_rollback_writes(struct image *im, struct image_mark mark);
+
+/* Notes reads from here on; what was noted is forgotten. */
+void image_note_reads(struct image *im);
 
 /* A choice among @nr > 1 contents (which may be choices), issued then, becomes the content of the sector. */
 void image_undecided(struct image *im, u32 disk, sector_t sector, const content_t *options,

@@ -89,29 +89,34 @@ static u32 by_policy(struct walk *w, const struct choice *ch, u32 asked)
 	return 0;
 }
 
-u32 search_decide(void *context, u32 number)
+void search_note(struct walk *w, u32 number, u32 option)
 {
-	struct crash *c = context;
-	struct walk *w = c->walk;
-	const struct choice *ch = &c->im.choices[number];
-	struct decision *d;
-
-	if (w->pos < w->nr_path) {
-		d = &w->path[w->pos++];
-		if (d->number != number || d->nr != ch->nr)
-			sim_fail("crash: the same state was read in another order than before");
-		return d->option;
-	}
 	if (w->nr_path == w->max_path) {
 		w->max_path = w->max_path ? 2 * w->max_path : 16;
 		w->path = realloc(w->path, w->max_path * sizeof(*w->path));
 		if (!w->path)
 			abort();
 	}
-	d = &w->path[w->nr_path++];
-	*d = (struct decision){ number, by_policy(w, ch, w->pos), ch->nr };
+	w->path[w->nr_path++] = (struct decision){ number, option, w->c->im.choices[number].nr };
 	w->pos++;
-	return d->option;
+}
+
+u32 search_decide(void *context, u32 number)
+{
+	struct crash *c = context;
+	struct walk *w = c->walk;
+	const struct choice *ch = &c->im.choices[number];
+	u32 option;
+
+	if (w->pos < w->nr_path) {
+		const struct decision *d = &w->path[w->pos++];
+		if (d->number != number || d->nr != ch->nr)
+			sim_fail("crash: the same state was read in another order than before");
+		return d->option;
+	}
+	option = by_policy(w, ch, w->pos);
+	search_note(w, number, option);
+	return option;
 }
 
 void search_undecide(struct walk *w)

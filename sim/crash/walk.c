@@ -8,8 +8,8 @@
  * the next path differs in the last decision that has an alternative left. When there are more paths than the
  * bound, samples are taken instead: structured ones first, then random ones.
  *
- * Events that change nothing on the disks change only what may be found: then what was found is judged again, and
- * nothing is loaded.
+ * A request that is issued makes states possible: those are loaded. Other events change only what may be found, or make
+ * states impossible: then what was found is judged again (leaves.c), and nothing is loaded.
  */
 #include <stdarg.h>
 #include <stdlib.h>
@@ -23,6 +23,7 @@ static void disk_issue(struct walk *w, u32 n, const struct life_event *e)
 {
 	struct cells *cells = &w->disk[e->disk];
 
+	leaves_before_write(w, e->disk, e->sector, e->sectors);
 	for (u32 i = 0; i < e->sectors; i++) {
 		if (e->op == LIFE_WRITE) {
 			cells_issue(cells, n, e->sector + i, w->life->contents[e->contents + i]);
@@ -89,30 +90,25 @@ static void disk_end(struct walk *w, u32 n, const struct life_event *e)
 	settle(w);
 }
 
-/* True: the disks may have changed. */
-static bool disk_event(struct walk *w, u32 n)
+static void disk_event(struct walk *w, u32 n)
 {
 	const struct life_event *e = life_at(w->life, n);
 
-	if (e->kind == LIFE_DISK_ISSUE) {
+	if (e->kind == LIFE_DISK_ISSUE)
 		disk_issue(w, n, e);
-		return e->sectors;
-	}
-	if (e->kind != LIFE_DISK_END)
-		return false;
-	disk_end(w, n, e);
-	return life_at(w->life, e->issue)->flags & (LIFE_FUA | LIFE_PREFLUSH) || e->error;
+	else if (e->kind == LIFE_DISK_END)
+		disk_end(w, n, e);
 }
 
 /* ---- phases ---- */
 
-static u32 nr_phases(const struct walk *w)
+u32 walk_phases(const struct walk *w)
 {
 	return 1U << w->nr_preflush;
 }
 
 /* Bit i of @phase: the i-th write with PREFLUSH, in flight or failed, has got past its flush. */
-static void begin_phase(struct walk *w, u32 phase)
+void walk_begin_phase(struct walk *w, u32 phase)
 {
 	content_t options[CELLS_MAX];
 	u32 issued[CELLS_MAX];
@@ -195,6 +191,7 @@ bool walk_verdict(struct crash *c, const struct seen *seen)
 	u64 class = walk_class(c);
 	bool is_new = hash_set_add(&c->images, class);
 
+	c->im.note_reads = false; /* what work reads after the recovery does not count */
 	judge_truth(w, seen);
 	c->counts.states++;
 	c->counts.images += is_new;
@@ -269,41 +266,6 @@ static void recut(struct walk *w, const struct life *life, const struct seen *se
 	image_rollback(im, mark);
 }
 
-/* Kept for events that change only what may be found. */
-static void keep_leaf(struct walk *w, u32 phase, struct seen *seen, u32 mark)
-{
-	const struct image *im = &w->c->im;
-
-	if (w->nr_leaves == LEAVES_KEPT)
-		w->leaves_complete = false;
-	for (u32 i = 0; w->leaves_complete && i <= seen->status.nr && !seen->load_error; i++) {
-		struct seen_device *d = i ? &seen->snapshots[i - 1] : &seen->origin;
-
-		for (sector_t s = 0; !d->error && s < d->sectors; s++) {
-			d->contents[s] = image_decided(im, d->contents[s]);
-			if (!content_is_choice(d->contents[s]) && d->contents[s] > mark)
-				w->leaves_complete = false; /* a number that is about to be forgotten */
-		}
-	}
-	if (w->leaves_complete) {
-		w->leaves[w->nr_leaves++] = (struct leaf){ phase, seen };
-		return;
-	}
-	seen_free(seen);
-	free(seen);
-}
-
-static void drop_leaves(struct walk *w)
-{
-	while (w->nr_leaves) {
-		struct seen *seen = w->leaves[--w->nr_leaves].seen;
-
-		seen_free(seen);
-		free(seen);
-	}
-	w->leaves_complete = true;
-}
-
 void walk_try(struct walk *w, u32 phase)
 {
 	struct crash *c = w->c;
@@ -311,6 +273,7 @@ void walk_try(struct walk *w, u32 phase)
 	u32 contents = content_mark();
 	struct seen *seen = malloc(sizeof(*seen));
 	crash_many covered = 1;
+	struct leaf *leaf;
 	struct life life;
 
 	if (!seen)
@@ -320,10 +283,12 @@ void walk_try(struct walk *w, u32 phase)
 	w->phase = phase;
 	w->work = w->recut = w->read_errors = false;
 	c->walk = w;
+	image_note_reads(&c->im);
 	if (c->options->tell && given_cut(w))
 		story_print(c, w->life, w->truth.now, given_cut(w), stdout);
 	judge_state(c, seen, &life);
 	image_rollback_writes(&c->im, mark);
+	leaf = leaf_begin(w);
 	for (u32 i = 0; i < c->im.nr_choices; i++)
 		if (c->im.choices[i].decided == UNDECIDED)
 			covered = crash_multiply(covered, c->im.choices[i].nr);
@@ -332,7 +297,7 @@ void walk_try(struct walk *w, u32 phase)
 		search_aside(w, damage_reads, truth_of(w));
 	if (w->recut)
 		recut(w, &life, seen);
-	keep_leaf(w, phase, seen, contents);
+	leaf_keep(w, leaf, seen, contents);
 	search_undecide(w);
 	life_exit(&life);
 	content_release(contents);
@@ -351,36 +316,23 @@ static void try_states(struct walk *w)
 {
 	struct image_mark mark = image_mark(&w->c->im);
 
-	drop_leaves(w);
-	w->leaves_complete = !w->fresh;
+	if (!w->fresh) {
+		leaves_drop(w);
+		w->leaves_complete = true;
+	}
 	w->was_complete = true;
-	for (u32 phase = 0; phase < nr_phases(w); phase++) {
+	for (u32 phase = 0; phase < walk_phases(w); phase++) {
 		const struct crash_cut *cut = given_cut(w);
 
 		if (cut ? cut->phase != phase : is_old_phase(w, phase))
 			continue;
-		begin_phase(w, phase);
+		walk_begin_phase(w, phase);
 		if (cut) {
 			search_given(w, phase);
 		} else if (!search_all(w, phase)) {
-			w->was_complete = false;
+			w->was_complete = w->leaves_complete = false;
 			search_samples(w, phase);
 		}
-		image_rollback(&w->c->im, mark);
-	}
-}
-
-/* The disks are as they were at the event before. */
-static void judge_again(struct walk *w)
-{
-	struct image_mark mark = image_mark(&w->c->im);
-
-	w->c->walk = w;
-	for (u32 phase = 0; phase < nr_phases(w); phase++) {
-		begin_phase(w, phase);
-		for (u32 i = 0; i < w->nr_leaves; i++)
-			if (w->leaves[i].phase == phase)
-				judge_truth(w, w->leaves[i].seen);
 		image_rollback(&w->c->im, mark);
 	}
 }
@@ -406,7 +358,7 @@ static bool is_point(const struct crash *c, u32 n)
  * makes states impossible; what users begin allows more, and what has ended allows less. So after the end of a
  * request, and after a beginning, there is nothing to be judged that was not judged after the event before.
  */
-static void judge_moment(struct walk *w, u32 n, bool *changed)
+static void judge_moment(struct walk *w, u32 n)
 {
 	const struct life_event *e = life_at(w->life, n);
 	bool grows = e->kind == LIFE_DISK_ISSUE && e->sectors;
@@ -416,29 +368,28 @@ static void judge_moment(struct walk *w, u32 n, bool *changed)
 		return;
 	w->fresh = w->covered && grows ? n : 0;
 	w->fresh_sectors = e->sectors;
-	if (*changed || !w->leaves_complete || given_cut(w))
+	if (grows || !w->leaves_complete || !w->covered || given_cut(w))
 		try_states(w);
 	else
-		judge_again(w);
-	*changed = w->fresh;
+		leaves_judge(w, truth_of(w));
 	w->covered = w->was_complete;
 }
 
 static void walk_events(struct walk *w)
 {
 	const struct crash_cut *cut = given_cut(w);
-	bool changed = true;
 
 	/* The disks as they are at first, and nobody was told anything: that is the state that is being judged. */
 	w->covered = w->was_complete = w->up;
+	w->first_choice = w->c->im.nr_choices;
 	for (u32 d = 0; d < CRASH_DISKS; d++) {
 		cells_init(&w->disk[d], w->c->im.disk[d].sectors);
 		for (sector_t s = 0; s < w->disk[d].sectors; s++)
 			w->disk[d].cell[s].base = image_get(&w->c->im, d, s);
 	}
-	drop_leaves(w);
+	leaves_drop(w);
 	for (u32 n = 1; n <= w->life->nr; n++) {
-		changed |= disk_event(w, n);
+		disk_event(w, n);
 		truth_step(&w->truth);
 		if (n < w->truth.first_load)
 			continue;
@@ -446,10 +397,10 @@ static void walk_events(struct walk *w)
 			w->covered = false;
 			continue;
 		}
-		judge_moment(w, n, &changed);
+		judge_moment(w, n);
 		count_point(w);
 	}
-	drop_leaves(w);
+	leaves_drop(w);
 	free(w->path);
 	for (u32 d = 0; d < CRASH_DISKS; d++)
 		cells_exit(&w->disk[d]);
