@@ -68,6 +68,8 @@ bool dmlog_add_state(struct life *life, char *status)
 	s->prepared = st.prepared;
 	s->nr_ids = st.nr;
 	s->ids = life->nr_ids;
+	if (!st.nr)
+		return true;
 	life->ids = grow(life->ids, (u64)life->nr_ids + st.nr, &life->max_ids, sizeof(*life->ids));
 	memcpy(life->ids + s->ids, st.ids, st.nr * sizeof(snapid_t));
 	life->nr_ids += st.nr;

@@ -39,7 +39,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	switch (key) {
 	case OPT_LOG_WRITES:
 		a->options.path = arg;
-		/* Each state is of tens of MiB: fewer of them at more moments, and faults only when asked for, behind this. */
+		/* Each state is of tens of MiB: fewer of them at more moments; faults when asked for, behind this. */
 		a->crash->bound = 8;
 		a->crash->samples = 2;
 		a->crash->recut_share = 32;

@@ -6,7 +6,7 @@
  *   multisnap store START+COUNT       and the store
  *   multisnap table TABLE             the table of the origin target
  *   multisnap own-io                  what users do with the origin is told by marks, not by the writes to its disk
- *   multisnap begin N [sync] [TEXT]   command N on the origin target begins (sync: it loads a table with sync-snapshots)
+ *   multisnap begin N [sync] [TEXT]   command N on the origin target begins (sync: a load with sync-snapshots)
  *   multisnap end N                   it has ended
  *   multisnap status [PARAMS]         what the target's status line says now; without: it is not loaded
  *   multisnap issue N DEVICE write|discard|flush START+COUNT [fua] [preflush] [TAG:COUNT]...
@@ -16,7 +16,7 @@
  *   multisnap wipe                    somebody wrote to the store while no target was loaded
  *   multisnap unmarked                the store's device has refused the invalid mark (docs/dm-multisnapshot.rst)
  *
- * Marks that begin with another word are somebody else's. N is any number; the same one may be used again when it has ended.
+ * Marks that begin with another word are somebody else's. N is any number; it may be used again when it has ended.
  */
 #include <inttypes.h>
 #include <stdlib.h>

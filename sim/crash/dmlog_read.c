@@ -4,33 +4,35 @@
  *
  * What such a log says of order and durability (drivers/md/dm-log-writes.c):
  *
- * - A write is logged when it has ended, but not at once: it waits in a list until a flush is *issued*, and all that are
- *   in the list then are logged, in the order in which they ended, when that flush has ended, right before it. So what is
- *   before a FLUSH entry had ended when the flush was issued: it is durable with that entry, and not before. What ended while the flush
- *   was under way comes behind it.
- * - A FUA write is logged when it has ended: durable where it stands. dm sends the flush of a write with PREFLUSH first
- *   and by itself, so in the log of a device-mapper device it is a FLUSH entry and, when the data is written, another
- *   one. Where one entry is both, the flush was first.
- * - Nothing says when a write was issued. It stands for a write that is issued and has ended at the place of its entry; in
- *   between, and until the next FLUSH, any part of it may survive a power cut.
+ * - A write is logged when it has ended, but not at once: it waits in a list until a flush is *issued*, and all
+ *   that are in the list then are logged, in the order in which they ended, when that flush has ended, right before
+ *   it. So what is before a FLUSH entry had ended when the flush was issued: it is durable with that entry, and not
+ *   before. What ended while the flush was under way comes behind it.
+ * - A FUA write is logged when it has ended: durable where it stands. dm sends the flush of a write with PREFLUSH
+ *   first and by itself, so in the log of a device-mapper device it is a FLUSH entry and, when the data is written,
+ *   another one. Where one entry is both, the flush was first.
+ * - Nothing says when a write was issued. It stands for a write that is issued and has ended at the place of its
+ *   entry; in between, and until the next FLUSH, any part of it may survive a power cut.
  * - A FUA write is logged ahead of writes that ended before it and wait for a flush, so a write that is logged
- *   behind an overlapping FUA write, with at most one FLUSH between them (that which was being done), may be the older one. On the
- *   origin both orders are then possible: the write counts as under way since before the FUA write, whose
- *   contents and its own both stay possible. On the store the log's order is taken, since a write that waited for the FUA write
- *   is what stores do; how often that was is reported (unordered).
- * - A mark is logged at once, ahead of writes that wait. What a mark says has *begun* can thus have effects only behind it;
- *   what has *ended* was durable before it, by entries that were not waiting: that is what is
- *   asked of commands and of flushes. Writes to the origin that ended before a command began and were not flushed may come
- *   behind the mark; creating a snapshot flushes the origin, so they come before the mark of its end: then both contents are
- *   allowed in the snapshot. Who wants it exact flushes before the mark (during_create counts what was not).
+ *   behind an overlapping FUA write, with at most one FLUSH between them (that which was being done), may be the
+ *   older one. On the origin both orders are then possible: the write counts as under way since before the FUA
+ *   write, whose contents and its own both stay possible. On the store the log's order is taken, since a write that
+ *   waited for the FUA write is what stores do; how often that was is reported (unordered).
+ * - A mark is logged at once, ahead of writes that wait. What a mark says has *begun* can thus have effects only
+ *   behind it; what has *ended* was durable before it, by entries that were not waiting: that is what is asked of
+ *   commands and of flushes. Writes to the origin that ended before a command began and were not flushed may come
+ *   behind the mark; creating a snapshot flushes the origin, so they come before the mark of its end: then both
+ *   contents are allowed in the snapshot. Who wants it exact flushes before the mark (during_create counts what was
+ *   not).
  * - A discard is logged like a write. What is there afterwards is zeroes, what was before, or anything.
  * - Errors are not logged. A log of a device that failed is none that can be judged.
  *
- * One device has both halves, so a flush of one is a flush of both. A missing flush of the origin that is made up for by
- * a flush of the store cannot be seen here; with two devices, it is seen in the simulator (tests/crash/h48-*).
+ * One device has both halves, so a flush of one is a flush of both. A missing flush of the origin that is made up
+ * for by a flush of the store cannot be seen here; with two devices, it is seen in the simulator
+ * (tests/crash/h48-*).
  *
- * Truth: users wrote to the origin what its disk was written (unless marks tell, own-io), with the same
- * flags; a snapshot has what was written when it was created. Before the log's first entry all is zeroes.
+ * Truth: users wrote to the origin what its disk was written (unless marks tell, own-io), with the same flags; a
+ * snapshot has what was written when it was created. Before the log's first entry all is zeroes.
  */
 #include <stdlib.h>
 #include <string.h>

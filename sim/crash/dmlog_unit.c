@@ -2,10 +2,10 @@
 /*
  * A log of dm-log-writes, judged (dmlog.h).
  *
- * A log has tens of thousands of entries and devices of tens of MiB, and each state is read whole; so the power is cut only at
- * some moments: at all marks and the end; at some of those around a flush or a FUA write, where it is decided what is durable; and at some of the others.
- * Which ones is a function of seed and log. They are dealt out to shares, each a workload of its own, for several
- * processes.
+ * A log has tens of thousands of entries and devices of tens of MiB, and each state is read whole; so the power is
+ * cut only at some moments: at all marks and the end; at some of those around a flush or a FUA write, where it is
+ * decided what is durable; and at some of the others. Which ones is a function of seed and log. They are dealt out
+ * to shares, each a workload of its own, for several processes.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* asprintf() */
@@ -72,8 +72,8 @@ static bool is_barrier(const struct life *life, const struct life_event *e)
 }
 
 /*
- * Of the events that an entry stands for, only those on the disks: the others differ in nothing but that the truth is told
- * a little later. The moment before a flush is that of the write before it.
+ * Of the events that an entry stands for, only those on the disks: the others differ in nothing but that the truth is
+ * told a little later. The moment before a flush is that of the write before it.
  */
 static u8 class_of(const struct life *life, u32 n)
 {

@@ -2,11 +2,11 @@
 /*
  * A recorded life as a log of dm-log-writes (dmlog.h): origin and store on one device, one behind the other.
  *
- * Entries are in the order in which the kernel's target would have logged them (dmlog_read.c says which that is), with two
- * differences. Each disk has its own list of writes that wait for a flush, and a flush takes only those of its disk, so
- * that a FLUSH entry claims for neither more than was asked of it. And a FUA write is preceded by the waiting writes that it
- * overlaps, so that whoever replays the log has the same contents in the end. What users and administrator did is in marks
- * (dmlog_marks.c).
+ * Entries are in the order in which the kernel's target would have logged them (dmlog_read.c says which that is),
+ * with two differences. Each disk has its own list of writes that wait for a flush, and a flush takes only those of
+ * its disk, so that a FLUSH entry claims for neither more than was asked of it. And a FUA write is preceded by the
+ * waiting writes that it overlaps, so that whoever replays the log has the same contents in the end. What users and
+ * administrator did is in marks (dmlog_marks.c).
  *
  * The format has no place for errors: a life in which a request to a disk failed cannot be written.
  */
