@@ -12,6 +12,20 @@ static const char *op_name(const struct life_event *e)
 	return e->op == LIFE_DISCARD ? "discard" : "write";
 }
 
+/* stores/mikulas/FORMAT.md, sections 2 and 3.1. */
+void story_literal(const u8 *bytes, tag_t tag, char *buf, size_t size)
+{
+	if (bytes && !memcmp(bytes, "MSnapMik", 8))
+		snprintf(buf, size, "superblock, mount %llu, checkpoint %llu",
+			 (unsigned long long)get_unaligned_le32(bytes + 40),
+			 (unsigned long long)get_unaligned_le64(bytes + 144));
+	else if (bytes && get_unaligned_le16(bytes + 6) == 0x4C4D)
+		snprintf(buf, size, "log record %llu, sector %u", (unsigned long long)get_unaligned_le64(bytes + 8),
+			 get_unaligned_le16(bytes + 4));
+	else
+		snprintf(buf, size, "other data (%016llx)", (unsigned long long)tag);
+}
+
 static void print_request(const struct life *life, const struct image *im, const struct life_event *e,
 			  char *buf, size_t size)
 {

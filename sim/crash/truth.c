@@ -383,7 +383,7 @@ void content_print(const struct image *im, content_t c, char *buf, size_t size)
 		else if (tag == TAG_JUNK)
 			snprintf(buf, size, "what the device likes");
 		else if (tag & TAG_LITERAL)
-			snprintf(buf, size, "other data (%016llx)", (unsigned long long)tag);
+			story_literal(content_literal(c), tag, buf, size);
 		else
 			snprintf(buf, size, "fill=%llu of sector %llu",
 				 (unsigned long long)tag_write_no(tag),

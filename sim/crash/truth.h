@@ -79,5 +79,7 @@ u32 truth_options(const struct truth *t, enum truth_when when, snapid_t id, sect
 
 /* "zeroes", "write 7 of sector 3", "either of: ..." for messages. */
 void content_print(const struct image *im, content_t c, char *buf, size_t size);
+/* story.c: "log record 3", "superblock, checkpoint 2", "other data (...)" */
+void story_literal(const u8 *bytes, tag_t tag, char *buf, size_t size);
 
 #endif /* SIM_CRASH_TRUTH_H */

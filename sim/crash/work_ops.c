@@ -9,25 +9,25 @@
 #define SUPER "store op=write range=0+8"
 #define LOG "store op=write range=8+256"
 
-/* Those with few operations first. */
-#define LOG_END 1u	/* the log's end is near and a checkpoint under way */
-#define FULL 2u		/* room for two chunks, and errors are reported rather than snapshots given up */
-#define ONE_CHUNK 4u	/* room for one: what is freed is used next; and the origin ends in a chunk */
-#define PLAIN 8u	/* the store as it is by default */
-#define EAGER 16u	/* a checkpoint after each commit */
+/* Those with few operations first; but the last one makes long scripts. */
+#define FULL 1u		/* room for two chunks, and errors are reported rather than snapshots given up */
+#define ONE_CHUNK 2u	/* room for one: what is freed is used next; and the origin ends in a chunk */
+#define PLAIN 4u	/* the store as it is by default */
+#define EAGER 8u	/* a checkpoint after each commit */
+#define LOG_END 16u	/* the log's end is near and a checkpoint under way */
 #define LARGE (PLAIN | EAGER)
 #define SMALL (ONE_CHUNK | FULL)
 
 const struct work_variant work_variants[] = {
+	{ "two chunks, preserve-on-error", 24, "560s", { "1 preserve-on-error", "mikulas 0" }, 1, 3, NULL, NULL, 8, false },
+	{ "one chunk", 20, "552s", { "0", "mikulas 2 cache-threshold 0" }, 0, 1, NULL, NULL, 8, false },
+	{ "mikulas 0", 24, "512K", { "0", "mikulas 0" }, 0, 1, NULL, NULL, 8, false },
+	{ "mikulas 2 cache-threshold 0", 24, "512K", { "0", "mikulas 2 cache-threshold 0" }, 0, 1, NULL, NULL, 8, false },
 	{ "the log's end", 480, "1M block=2048", { "0", "mikulas 0" }, 0, 1,
 	  "hold h0 " SUPER "\n"
 	  "write ms 0 440 fill=$F\n",
 	  "release h0\n"
 	  "settle\n", 3, true },
-	{ "two chunks, preserve-on-error", 24, "560s", { "1 preserve-on-error", "mikulas 0" }, 1, 3, NULL, NULL, 8, false },
-	{ "one chunk", 20, "552s", { "0", "mikulas 2 cache-threshold 0" }, 0, 1, NULL, NULL, 8, false },
-	{ "mikulas 0", 24, "512K", { "0", "mikulas 0" }, 0, 1, NULL, NULL, 8, false },
-	{ "mikulas 2 cache-threshold 0", 24, "512K", { "0", "mikulas 2 cache-threshold 0" }, 0, 1, NULL, NULL, 8, false },
 };
 const u32 nr_work_variants = sizeof(work_variants) / sizeof(work_variants[0]);
 
@@ -47,6 +47,7 @@ const struct work_op work_ops[] = {
 	{ "write-2", LARGE | FULL, 0, NO_EFFECT, "write ms 5 7 bs=7 fill=$F\n" },
 	{ "write-fua", LARGE | SMALL, 0, NO_EFFECT, "write ms 16 3 fua fill=$F\n" },
 	{ "discard", LARGE, 0, NO_EFFECT, "discard ms 0 16\n" },
+	{ "zero", PLAIN, 0, NO_EFFECT, "zero ms 4 8\n" },
 	{ "flush", LARGE, 0, NO_EFFECT, "flush ms\n" },
 	{ "create", LARGE | SMALL, 0, CREATES, CREATE("create") },
 	{ "create-sub", LARGE, 1, CREATES_SUB, CREATE("create_subsnap $M") },
@@ -96,11 +97,13 @@ const struct work_op work_ops[] = {
 	  "settle\n"
 	  "start b$K write ms 2 8 fill=$F\n"
 	  "start c$K discard ms 0 8\n"
+	  "start d$K write ms 4 1 fua fill=$F\n"
 	  "settle\n"
 	  "release h$K\n"
 	  "wait a$K\n"
 	  "wait b$K\n"
-	  "wait c$K\n" },
+	  "wait c$K\n"
+	  "wait d$K\n" },
 	{ "late-record-snap", PLAIN, 2, NO_EFFECT,
 	  SNAPSHOT("s", "$O",
 		   SNAPSHOT("t", "$N",
