@@ -155,7 +155,7 @@ one() { # LOG-DEVICE SEED LOAD BLOCK-SIZE ROUNDS KEEP FULL ORIGIN-MIB STORE-MIB 
 	echo "$((SECONDS - start)) s, seed $2: $made snapshots made, $dropped deleted, $writes writes to them, the store at most $most % full: $status"
 }
 
-one "$DISK_files" 11 files_load 4096 6 4 60 16 32 16 0
+one "$DISK_files" 11 files_load 4096 5 3 60 16 32 16 0
 # What it writes is 3.5 MiB, a round copies no more than that: this store is as full as it can be without an error.
-one "$DISK_fio" 22 fio_load 1024 8 6 50 16 8 8 "2 cache-threshold 64"
-one "$DISK_many" 33 fio_load 4096 10 12 90 16 48 32 0
+one "$DISK_fio" 22 fio_load 1024 6 5 50 16 8 8 "2 cache-threshold 64"
+one "$DISK_many" 33 fio_load 4096 8 12 90 16 48 32 0
