@@ -163,9 +163,16 @@ static bool same_state(const struct life *life, const struct life_state *old, bo
 static u32 add_state(struct life *life)
 {
 	struct target_status st;
-	bool loaded = life_status(life->device, &st);
 	struct life_state *s;
+	bool loaded;
+	u64 asked;
 
+	/* Others may ask while the answer is on its way: states must come in the order of their events. */
+	do {
+		asked = life->answers;
+		loaded = life_status(life->device, &st);
+	} while (life->answers != asked);
+	life->answers++;
 	if (life->nr_states && same_state(life, &life->states[life->nr_states - 1], loaded, &st))
 		return life->nr_states - 1;
 	life->states = grow(life->states, life->nr_states + 1, &life->max_states, sizeof(*life->states));

@@ -61,6 +61,7 @@ struct life {
 	u32 nr_contents, max_contents;
 	struct life_state *states;
 	u32 nr_states, max_states;
+	u64 answers;				/* to questions for the status */
 	snapid_t *ids;
 	u32 nr_ids, max_ids;
 	char *table;				/* of the origin target */
