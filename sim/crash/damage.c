@@ -261,6 +261,9 @@ void damage_life(struct crash *c, const struct life *life)
 		const struct life_event *e = life_at(life, n);
 
 		truth_step(&d.truth);
+		/* Blocks of an older store, which format leaves where they are, may pass for a lost one (FORMAT.md, 8). */
+		if (e->kind == LIFE_WIPE)
+			break;
 		if (e->kind == LIFE_DISK_END && !e->error)
 			write_ended(&d, e->issue);
 		if (n > d.truth.first_load && n >= c->first && d.newest[0] && draw(&d, share) == 0)
