@@ -160,6 +160,10 @@ static void find_moments(struct truth *t)
 			wild = n;
 		if (e->kind == LIFE_WIPE)
 			wipe(t, n);
+		/* A disk refused: nobody need have seen what came of it. Not to offer an operation is no error. */
+		if (e->kind == LIFE_DISK_END && e->error && e->error != -EOPNOTSUPP && !preserve &&
+		    n < t->excused)
+			t->excused = n;
 		if (!has_state(e))
 			continue;
 		s = &life->states[e->state];
@@ -169,7 +173,7 @@ static void find_moments(struct truth *t)
 			add_wild(t, wild, n);
 			wild = 0;
 		}
-		if (s->error && t->excused == CELLS_PENDING && !preserve)
+		if (s->error && t->excused > known && !preserve)
 			t->excused = known;
 		if (e->state != last_state)
 			compare_states(t, s, known, n);
