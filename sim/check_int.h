@@ -69,6 +69,7 @@ struct check_map_entry {
 
 struct check_super {
 	u32 mount, error, chunk_shift, block_sectors;
+	u64 mount_seq;
 	u64 origin_sectors, device_sectors;
 	u64 log_start;
 	u32 log_blocks, record_sectors, max_changes;

@@ -112,6 +112,14 @@ static bool load_log(struct log *log)
 	return true;
 }
 
+/* Of an earlier mount, and not there when the load after it looked: it came too late to count. */
+static bool is_late(const struct log *log, const struct check_record *record)
+{
+	const struct check_super *sb = &log->c->sb;
+
+	return record->seq > sb->mount_seq && record->mount < sb->mount;
+}
+
 /* From the checkpoint to the first place where no valid record is. */
 static void follow_chain(struct log *log)
 {
@@ -125,7 +133,8 @@ static void follow_chain(struct log *log)
 	log->last_seq = sb->log_seq;
 	while (whole_record(log, sector, &record)) {
 		if (record.seq != log->last_seq + 1 ||
-		    get_unaligned_le32(at_sector(log, sector) + AT_PREV_CRC) != prev_crc)
+		    get_unaligned_le32(at_sector(log, sector) + AT_PREV_CRC) != prev_crc ||
+		    is_late(log, &record))
 			return;
 		if (!check_grow(c, (void **)&log->records, &log->max, log->nr, sizeof(record)))
 			return;
@@ -151,10 +160,17 @@ static void look_behind_the_end(struct log *log)
 	const struct check_super *sb = &c->sb;
 	struct check_record record;
 
+	if (log->last_seq < sb->mount_seq) {
+		struct check_place place = check_at_sector(CHECK_LOG, CHECK_NOWHERE);
+
+		check_advise(c, &place, "mount_seq", "the writes of the last records were lost",
+			     "is %llu in the superblock, but the log ends with record %llu", sb->mount_seq,
+			     log->last_seq);
+	}
 	for (u64 sector = log->first; sector < log->end; sector += sb->block_sectors) {
 		struct check_place place = check_at_sector(CHECK_LOG, sector);
 
-		if (!whole_record(log, sector, &record))
+		if (!whole_record(log, sector, &record) || is_late(log, &record))
 			continue;
 		place.record = record.seq;
 		if (record.seq > log->last_seq)

@@ -26,6 +26,7 @@ static bool impossible(struct check *c, const char *why)
 static void decode_geometry(struct check_super *sb, const u8 *b)
 {
 	sb->mount = get_unaligned_le32(b + 40);
+	sb->mount_seq = get_unaligned_le64(b + 288);
 	sb->error = get_unaligned_le32(b + 44);
 	sb->chunk_shift = get_unaligned_le32(b + 48);
 	sb->block_sectors = get_unaligned_le32(b + 52);
@@ -333,7 +334,7 @@ static void check_reserved(struct check *c, const u8 *b)
 {
 	static const struct {
 		unsigned int offset, size;
-	} reserved[] = { { 92, 4 }, { 236, 4 }, { 288, 224 } };
+	} reserved[] = { { 92, 4 }, { 236, 4 }, { 296, 216 } };
 
 	for (size_t i = 0; i < sizeof(reserved) / sizeof(reserved[0]); i++)
 		if (!check_all_zero(b + reserved[i].offset, reserved[i].size))

@@ -103,7 +103,8 @@ struct super_disk {
 	__le64 cursor_from;
 	struct map_entry_disk data_map;
 	struct map_entry_disk meta_map;
-	u8 reserved3[224];
+	__le64 mount_seq;
+	u8 reserved3[216];
 } __packed;
 
 static_assert(sizeof(struct super_disk) == SUPER_BYTES);
@@ -118,6 +119,7 @@ static_assert(offsetof(struct super_disk, tree_blocks) == 224);
 static_assert(offsetof(struct super_disk, cursor_chunk) == 240);
 static_assert(offsetof(struct super_disk, data_map) == 256);
 static_assert(offsetof(struct super_disk, meta_map) == 272);
+static_assert(offsetof(struct super_disk, mount_seq) == 288);
 
 /* ---- log ---- */
 
@@ -255,6 +257,7 @@ struct map_entry {
 
 struct super {
 	u32 mount;
+	u64 mount_seq;
 	u32 error;
 	u32 chunk_shift;
 	u32 block_sectors;

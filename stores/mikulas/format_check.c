@@ -55,6 +55,7 @@ void super_pack(struct super_disk *disk, const struct super *super)
 	memcpy(disk->magic, SUPER_MAGIC, sizeof(disk->magic));
 	disk->version = cpu_to_le32(SUPER_VERSION);
 	disk->mount = cpu_to_le32(super->mount);
+	disk->mount_seq = cpu_to_le64(super->mount_seq);
 	disk->error = cpu_to_le32(super->error);
 	disk->chunk_shift = cpu_to_le32(super->chunk_shift);
 	disk->block_sectors = cpu_to_le32(super->block_sectors);
@@ -198,6 +199,7 @@ static const char *check_checkpoint(const struct super *super)
 static void unpack_fields(struct super *super, const struct super_disk *disk)
 {
 	super->mount = le32_to_cpu(disk->mount);
+	super->mount_seq = le64_to_cpu(disk->mount_seq);
 	super->error = le32_to_cpu(disk->error);
 	super->chunk_shift = le32_to_cpu(disk->chunk_shift);
 	super->block_sectors = le32_to_cpu(disk->block_sectors);

@@ -3,8 +3,10 @@
  * Recovery: replay the log behind the checkpoint into LAYER_DURABLE. Writes nothing.
  *
  * A torn last record ends the log; everything else that is not as it must be is damage, and
- * refused: a sector that cannot be read, a whole record beyond the end, a record of a mount that
- * the superblock does not know, an operation that contradicts what is known. What an operation says
+ * refused: a sector that cannot be read, a whole record beyond the end, an end before the records
+ * that the last load has found, a record of a mount that the superblock does not know, an operation
+ * that contradicts what is known. A record of an earlier mount that was not there at the last load
+ * does not count: is_late(). What an operation says
  * of the tree is proved later, by the merge.
  */
 #include "mikulas.h"
@@ -236,6 +238,16 @@ static void advance(struct dm_exception_store *store, const struct log_header_di
 	store->log.next = next;
 }
 
+/*
+ * A record of an earlier mount, behind what the load after it has found: its write had failed or was
+ * under way, nobody was told that it is there, and now it has come.
+ */
+static bool is_late(struct dm_exception_store *store, const struct log_stamp_disk *stamp)
+{
+	return le64_to_cpu(stamp->seq) > store->super.mount_seq &&
+	       le32_to_cpu(stamp->mount) < store->super.mount;
+}
+
 /* No sector of the log may hold the beginning of a whole record that the chain has not. */
 static int check_beyond(struct dm_exception_store *store, struct window *w)
 {
@@ -254,7 +266,8 @@ static int check_beyond(struct dm_exception_store *store, struct window *w)
 		if (le16_to_cpu(stamp->magic) != LOG_MAGIC || stamp->index ||
 		    le64_to_cpu(stamp->seq) <= store->super.log_seq ||
 		    (le64_to_cpu(stamp->seq) <= store->log.seq &&
-		     le32_to_cpu(stamp->mount) <= store->super.mount))
+		     le32_to_cpu(stamp->mount) <= store->super.mount) ||
+		    is_late(store, stamp))
 			continue;
 		r = whole_record(store, w, sector, &data);
 		if (r < 0)
@@ -281,7 +294,8 @@ static int replay(struct dm_exception_store *store, struct window *w)
 			return r;
 		header = (const void *)data;
 		if (le64_to_cpu(header->stamp.seq) != store->log.seq + 1 ||
-		    le32_to_cpu(header->prev_crc) != store->log.crc)
+		    le32_to_cpu(header->prev_crc) != store->log.crc ||
+		    is_late(store, &header->stamp))
 			return 0;
 		wrong = NULL;
 		if (le32_to_cpu(header->stamp.mount) > store->super.mount ||
@@ -317,6 +331,8 @@ int log_load(struct dm_exception_store *store, char **error)
 		return -ENOMEM;
 	*error = "Damaged log of the store";
 	r = replay(store, &w);
+	if (!r && store->log.seq < store->super.mount_seq)
+		r = store_fail(store, -EPERM, "log ends too early", sector_to_mblock(store->log.next));
 	if (!r)
 		r = check_beyond(store, &w);
 	kfree(w.data);

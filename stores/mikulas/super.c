@@ -134,7 +134,10 @@ int super_format(struct dm_exception_store *store)
 	return r;
 }
 
-/* A new mount count, durable before the first record that carries it. */
+/*
+ * A new mount count, durable before the first record that carries it; and where the records of
+ * earlier ones end.
+ */
 int super_mount(struct dm_exception_store *store)
 {
 	if (store->super.mount == U32_MAX) {
@@ -142,6 +145,7 @@ int super_mount(struct dm_exception_store *store)
 		return -ERANGE;
 	}
 	store->super.mount++;
+	store->super.mount_seq = store->log.seq;
 	return write_now(store);
 }
 

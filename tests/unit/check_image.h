@@ -43,6 +43,7 @@
 #define CKPT 9ULL
 #define MOUNT 3u
 #define LOG_SEQ 5ULL
+#define AT_MOUNT_SEQ 288 /* in the superblock; build_log() and begin_log() set it */
 
 #define ROOT (META_START + 7)
 #define LEAF0 (META_START + 2)

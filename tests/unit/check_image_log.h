@@ -141,13 +141,22 @@ static inline void record(struct image *image)
 /* The record after the first is at the log's start. */
 #define LOG_NEXT (LOG_END - RECORD_SECTORS)
 
+/* An empty log, as MOUNT found it: records are of MOUNT. */
 static inline void begin_log(struct image *image)
 {
 	memset(at_log(image, LOG_FIRST), 0, LOG_BLOCKS * BLOCK);
 	image->log_at = LOG_NEXT;
 	image->log_seq = LOG_SEQ + 1;
 	image->log_prev = 0x12345678;
-	image->log_mount = 2;
+	image->log_mount = MOUNT;
+	set_super(image, AT_MOUNT_SEQ, 8, LOG_SEQ);
+}
+
+/* What was recorded up to here is of the mount before, and was found when MOUNT began. */
+static inline void mount_begins(struct image *image)
+{
+	image->log_mount = MOUNT;
+	set_super(image, AT_MOUNT_SEQ, 8, image->log_seq - 1);
 }
 
 /* Chunks are allocated from here on. */
@@ -159,7 +168,8 @@ static inline void build_log(struct image *image)
 	/* Record 3, of the past. */
 	op_create(image, FIRST(3));
 	write_record(image, LOG_FIRST + 100, 3, 0x55, 1);
-	/* Record 6: create 5; an ADD of each kind of flag. */
+	/* Record 6, of the mount before: create 5; an ADD of each kind of flag. */
+	image->log_mount = MOUNT - 1;
 	op_create(image, FIRST(5));
 	op_add(image, 2000, ID(0, 1), FIRST(5), ALLOC_POS + 3);
 	op_head(image, 0x71, 1); /* chunk 2001, same range, next block */
@@ -168,7 +178,7 @@ static inline void build_log(struct image *image)
 	op_v(image, ALLOC_POS + 6);
 	record(image);
 	/* Record 7: sub-snapshot, deletion, narrowing. */
-	image->log_mount = MOUNT;
+	mount_begins(image);
 	op_create(image, ID(0, 2));
 	op_narrow(image, 2000, ID(0, 1), FIRST(0), FIRST(4), ALLOC_POS + 3);
 	op_delete(image, FIRST(1));

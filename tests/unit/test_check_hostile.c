@@ -68,32 +68,63 @@ static void test_bytes_of_blocks(void **state)
 	image_free(image);
 }
 
+/* FORMAT.md section 7, 5: what may stand in a sector of the log when its last record is @last. */
+static bool belongs_there(const u8 *sector, u64 place, u64 last)
+{
+	static const u8 zero[512];
+	u64 mount = get(sector, 4), index = get(sector + 4, 2), seq = get(sector + 8, 8);
+
+	if (!memcmp(sector, zero, 512))
+		return true;
+	return sector[6] == 0x4D && sector[7] == 0x4C && mount >= 1 && mount <= MOUNT &&
+	       seq <= last + 1 && index < RECORD_SECTORS &&
+	       (index > 0 || get(sector + 24, 8) == place);
+}
+
+#define LAST_RECORD (LOG_FIRST + 1)
+
 /*
- * Any byte of a record but the last: found, since what follows it shows. Of the last: as if its
- * write had been cut off. Of others: nobody looks at them.
+ * One bit of the log. A record but the last: found, since what follows it shows. The last: as if its
+ * write had been cut off, unless record 9 has been begun. Anything: found if nobody has written that.
  */
+static void flip_in_log(struct image *image, u64 sector, unsigned int byte, unsigned int bit,
+			bool begun)
+{
+	u64 next = LAST_RECORD + get(at_log(image, LAST_RECORD) + 32, 4);
+	bool shorter = sector >= LAST_RECORD && sector < next;
+	u8 *b = at_log(image, sector);
+	struct check_report report;
+	bool found;
+
+	b[byte] ^= 1 << bit;
+	found = sector == LOG_NEXT || sector == LOG_FIRST || (shorter && begun) ||
+		!belongs_there(b, sector, shorter ? 7 : 8);
+	if (image_check(image, &report) != (found ? CHECK_DAMAGED : CHECK_CLEAN))
+		fail_msg("sector %llu of the log, byte %u, bit %u: %s", sector, byte, bit,
+			 found ? "not found" : "found");
+	if (!found && report.summary.records != (shorter ? 2 : 3))
+		fail_msg("sector %llu of the log, byte %u, bit %u: %llu records", sector, byte, bit,
+			 report.summary.records);
+	check_report_free(&report);
+	b[byte] ^= 1 << bit;
+}
+
 static void test_bytes_of_log(void **state)
 {
+	static const u8 zero[512];
 	struct image *image = image_new();
-	u64 second = LOG_FIRST * 512, third = (LOG_FIRST + 1) * 512;
-	struct check_report report;
-	u64 last_end;
 
-	last_end = third + get(at_log(image, LOG_FIRST + 1) + 32, 4) * 512;
-	for (u64 at = LOG_FIRST * 512; at < LOG_END * 512; at++) {
-		bool found = (at >= second && at < third) ||
-			     (at >= LOG_NEXT * 512 && at < LOG_NEXT * 512 + 512);
-		bool shorter = at >= third && at < last_end;
+	for (unsigned int begun = 2; begun--;) {
+		for (u64 sector = LOG_FIRST; sector < LOG_END; sector++) {
+			bool empty = !memcmp(at_log(image, sector), zero, 512);
 
-		if (at >= last_end + 2048 && at < LOG_NEXT * 512 && at % 61)
-			continue; /* empty */
-		image->bytes[at] ^= 1 << at % 8;
-		if (image_check(image, &report) != (found ? CHECK_DAMAGED : CHECK_CLEAN))
-			fail_msg("byte %llu of the log: %s", at, found ? "not found" : "found");
-		if (!found && report.summary.records != (shorter ? 2 : 3))
-			fail_msg("byte %llu of the log: %llu records", at, report.summary.records);
-		check_report_free(&report);
-		image->bytes[at] ^= 1 << at % 8;
+			for (unsigned int i = 0; i < 512; i += empty ? 61 : 1)
+				for (unsigned int bit = 0; bit < 8; bit++)
+					if ((!empty && i < 48) || bit == (sector + i) % 8)
+						flip_in_log(image, sector, i, bit, begun);
+		}
+		memset(at_log(image, LAST_RECORD + 2), 0, 512); /* record 9 */
+		assert_clean(image);
 	}
 	image_free(image);
 }
@@ -277,6 +308,7 @@ static void test_log_of_heads(void **state)
 {
 	struct image *image = image_new();
 
+	begin_log(image);
 	for (u64 sector = LOG_FIRST; sector < LOG_END; sector++) {
 		u8 *b = at_log(image, sector);
 
@@ -284,7 +316,7 @@ static void test_log_of_heads(void **state)
 		put(b, MOUNT, 4);
 		put(b + 4, 0, 2);
 		put(b + 6, 0x4C4D, 2);
-		put(b + 8, sector - LOG_NEXT + LOG_SEQ + 1, 8);
+		put(b + 8, LOG_SEQ + 1, 8);
 		put(b + 24, sector, 8);
 		put(b + 32, 1 + sector % RECORD_SECTORS, 4);
 	}

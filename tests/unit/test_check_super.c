@@ -42,6 +42,9 @@ static void test_fresh_image(void **state)
 	image_check(image, &report);
 	assert_int_equal(report.summary.exceptions, 0);
 	check_report_free(&report);
+	/* No mount has found a record. */
+	set_super(image, AT_MOUNT_SEQ, 8, 1);
+	assert_found(image, "mount_seq", CHECK_LOG, CHECK_NOWHERE, "", "mount_seq");
 	image_free(image);
 }
 
@@ -122,7 +125,7 @@ static const struct {
 	{ "used", 264, 8, 95 },
 	{ "seq", 272, 8, ~0ULL },
 	{ "used", 280, 8, 5 },
-	{ "reserved", 288, 8, 1 },
+	{ "reserved", 296, 1, 1 },
 	{ "reserved", 504, 8, 1 },
 };
 
