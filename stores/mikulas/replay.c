@@ -239,8 +239,8 @@ static void advance(struct dm_exception_store *store, const struct log_header_di
 }
 
 /*
- * A record of an earlier mount, behind what the load after it has found: its write had failed or was
- * under way, nobody was told that it is there, and now it has come.
+ * A record of an earlier mount, behind what the load after it has found: its write had failed or
+ * was under way, nobody was told that it is there, and now it has come.
  */
 static bool is_late(struct dm_exception_store *store, const struct log_stamp_disk *stamp)
 {
@@ -332,7 +332,8 @@ int log_load(struct dm_exception_store *store, char **error)
 	*error = "Damaged log of the store";
 	r = replay(store, &w);
 	if (!r && store->log.seq < store->super.mount_seq)
-		r = store_fail(store, -EPERM, "log ends too early", sector_to_mblock(store->log.next));
+		r = store_fail(store, -EPERM, "log ends too early",
+			       sector_to_mblock(store->log.next));
 	if (!r)
 		r = check_beyond(store, &w);
 	kfree(w.data);
