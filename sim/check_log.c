@@ -82,7 +82,7 @@ static bool load_log(struct log *log)
 	struct check_place place = check_at_sector(CHECK_LOG, 0);
 	u32 piece = 2048, n;
 
-	log->bytes = calloc(log->end - log->first, SECTOR_SIZE);
+	log->bytes = reallocarray(NULL, log->end - log->first, SECTOR_SIZE);
 	if (!log->bytes) {
 		c->out_of_memory = true;
 		return false;

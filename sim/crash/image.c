@@ -184,10 +184,10 @@ static void backed_read(void *context, sector_t sector, u32 count, struct sector
 	struct image *im = ctx->im;
 
 	for (u32 i = 0; i < count; i++) {
-		content_t raw = image_get(im, ctx->disk, sector + i), c = image_decided(im, raw);
+		content_t c = image_decided(im, image_get(im, ctx->disk, sector + i));
 		const u8 *literal;
 
-		if (im->note_reads && !content_is_choice(raw))
+		if (im->note_reads && !content_is_choice(c))
 			im->disk[ctx->disk].read[(sector + i) / 8] |= 1 << (sector + i) % 8;
 
 		if (!data->tags) {

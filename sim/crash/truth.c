@@ -175,6 +175,11 @@ static void find_moments(struct truth *t)
 		}
 		if (s->error && t->excused > known && !preserve)
 			t->excused = known;
+		/* Prepared, and gone again before anybody saw whether it had been created. */
+		if (last && last->prepared != SNAPID_ORIGIN && last->prepared != s->prepared &&
+		    !present(t, last->prepared) && !has_id(life, s, last->prepared))
+			add_snapshot(t, last->prepared, first_command(life, known, n), CELLS_PENDING)->gone =
+				commands_ended(life, n);
 		if (e->state != last_state)
 			compare_states(t, s, known, n);
 		last = s;

@@ -109,7 +109,7 @@ void mem_check_poison(const struct mem_header *header)
 
 /* ---- objects ---- */
 
-static struct mem_header *large_alloc(size_t size)
+static struct mem_header *large_alloc(size_t size, bool zero)
 {
 	struct large *large = malloc(sizeof(*large) + size + MEM_REDZONE);
 
@@ -117,7 +117,7 @@ static struct mem_header *large_alloc(size_t size)
 		return NULL;
 	large->header.class = ARENA_LARGE;
 	list_add_tail(&large->entry, &arena.large);
-	memset(mem_object(&large->header), MEM_FRESH_BYTE, size);
+	memset(mem_object(&large->header), zero ? 0 : MEM_FRESH_BYTE, size);
 	return &large->header;
 }
 
@@ -155,7 +155,7 @@ static struct mem_header *carve(struct size_class *class, u32 index)
 	return header;
 }
 
-struct mem_header *arena_alloc(size_t size)
+struct mem_header *arena_alloc(size_t size, bool zero)
 {
 	size_t total = sizeof(struct mem_header) + size + MEM_REDZONE;
 	struct size_class *class;
@@ -163,7 +163,7 @@ struct mem_header *arena_alloc(size_t size)
 	u32 index;
 
 	if (ARENA_PLAIN || total > CLASS_MAX_SIZE)
-		return large_alloc(size);
+		return large_alloc(size, zero);
 	index = class_of(total);
 	class = &arena.classes[index];
 	if (class->nr_free <= QUARANTINE)

@@ -34,7 +34,8 @@ struct mem_header {
 
 #define ARENA_LARGE 0xffff
 
-struct mem_header *arena_alloc(size_t size);	/* NULL: the machine's memory is exhausted */
+/* NULL: the machine's memory is exhausted. @zero: of zeroes, or (where it is not large) anything. */
+struct mem_header *arena_alloc(size_t size, bool zero);
 void arena_free(struct mem_header *header);
 /* The first live object, ordered by (site, size), of @nr alike; NULL if there is none. */
 struct mem_header *arena_find_leak(u64 *nr, u64 *bytes);

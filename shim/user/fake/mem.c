@@ -73,7 +73,7 @@ void *mem_alloc(size_t size, gfp_t flags, struct kmem_cache *cache, const char *
 	int i;
 
 	sched_enter();
-	header = arena_alloc(size);
+	header = arena_alloc(size, flags & __GFP_ZERO);
 	if (!header)
 		abort();
 	header->site = site;
@@ -89,7 +89,7 @@ void *mem_alloc(size_t size, gfp_t flags, struct kmem_cache *cache, const char *
 	if (mem.bytes > mem.peak_bytes)
 		mem.peak_bytes = mem.bytes;
 	sched_exit();
-	if (flags & __GFP_ZERO)
+	if (flags & __GFP_ZERO && header->class != ARENA_LARGE)
 		memset(object, 0, size);
 	return object;
 }
