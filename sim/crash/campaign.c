@@ -124,7 +124,7 @@ static void worker_ended(int status)
 
 static void show_progress(const struct crash_campaign *campaign, const struct shared *shared)
 {
-	if (!campaign->quiet && progress_due())
+	if (progress_due())
 		progress_show("%llu of %llu workloads, %llu images", (unsigned long long)shared->done,
 			      (unsigned long long)campaign->nr, (unsigned long long)shared->counts.images);
 }

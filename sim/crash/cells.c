@@ -36,10 +36,7 @@ void cells_exit(struct cells *cells)
 
 static void push(sector_t **list, u32 *nr, u32 *max, sector_t sector)
 {
-	if (*nr == *max) {
-		*max = *max ? 2 * *max : 64;
-		*list = must(realloc(*list, *max * sizeof(**list)));
-	}
+	*list = crash_grow(*list, (u64)*nr + 1, max, sizeof(**list));
 	(*list)[(*nr)++] = sector;
 }
 

@@ -28,6 +28,17 @@ static void *must(void *p)
 	return p;
 }
 
+void *crash_grow_slow(void *p, u64 need, u32 *max, size_t size)
+{
+	u64 room = *max ? *max : 16;
+
+	while (room < need)
+		room *= 2;
+	p = must(room <= U32_MAX ? realloc(p, room * size) : NULL);
+	*max = room;
+	return p;
+}
+
 static u32 chain_of(tag_t tag)
 {
 	return crash_mix(tag, 0) & contents.mask;
@@ -52,8 +63,8 @@ static content_t add(tag_t tag, const u8 *literal)
 	u32 *chain;
 
 	if (contents.nr == contents.max) {
-		contents.max = contents.max ? 2 * contents.max : 1024;
-		contents.all = must(realloc(contents.all, contents.max * sizeof(*contents.all)));
+		contents.all = crash_grow(contents.all, max_t(u64, 1024, (u64)contents.max + 1),
+					  &contents.max, sizeof(*contents.all));
 		make_chains(2 * contents.max);
 	}
 	c = &contents.all[contents.nr];

@@ -59,4 +59,11 @@ static inline u64 crash_mix(u64 a, u64 b)
 	return z ^ (z >> 31);
 }
 
+/* An array that grows: to at least @need members of @size bytes, from *max. Without memory the program ends. */
+void *crash_grow_slow(void *p, u64 need, u32 *max, size_t size);
+static inline void *crash_grow(void *p, u64 need, u32 *max, size_t size)
+{
+	return need <= *max ? p : crash_grow_slow(p, need, max, size);
+}
+
 #endif /* SIM_CRASH_CONTENT_H */

@@ -191,7 +191,7 @@ void crash_finding_free(struct crash_finding *finding);
 /* shrink.c */
 /*
  * Makes the unit that has a finding as small as it can; the unit becomes that. *options: those with which it is found
- * again. @say: tells on stderr how far it is.
+ * again.
  */
 void crash_shrink(struct crash_options *options, struct crash_unit *unit);
 /*
@@ -207,7 +207,6 @@ struct crash_campaign {
 	void (*unit)(void *context, u64 index, struct crash_unit *unit);
 	void *context;
 	unsigned int workers;
-	bool quiet;
 };
 /*
  * All of them, in processes. The totals do not depend on the number of workers. Stops at findings: *found is the

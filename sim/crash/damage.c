@@ -38,26 +38,16 @@ struct damage {
 	char what[1024];
 };
 
-static void *grow(void *p, u32 need, u32 *max, size_t size)
-{
-	if (need <= *max)
-		return p;
-	while (*max < need)
-		*max = *max ? 2 * *max : 64;
-	p = realloc(p, *max * size);
-	if (!p)
-		abort();
-	return p;
-}
-
 static void write_ended(struct damage *d, u32 issue)
 {
 	const struct life_event *e = life_at(d->life, issue);
 	bool meta = e->disk == CRASH_STORE && e->op == LIFE_WRITE && e->flags & LIFE_META;
 
 	if (meta) {
-		d->writes = grow(d->writes, d->nr_writes + 1, &d->max_writes, sizeof(*d->writes));
-		d->old = grow(d->old, d->nr_old + e->sectors, &d->max_old, sizeof(*d->old));
+		d->writes = crash_grow(d->writes, (u64)d->nr_writes + 1, &d->max_writes,
+				       sizeof(*d->writes));
+		d->old = crash_grow(d->old, (u64)d->nr_old + e->sectors, &d->max_old,
+				    sizeof(*d->old));
 		d->writes[d->nr_writes++] = (struct meta_write){ issue, d->nr_old };
 		if (e->flags & LIFE_FUA)
 			d->newest[e->sector == 0] = issue;

@@ -78,7 +78,6 @@ bool dmlog_read(struct dmlog_options *options, struct life *life, struct dmlog_s
 bool dmlog_parse_part(const char *text, struct dmlog_part *part);
 /* An event; its number is life->nr. */
 struct life_event *dmlog_add_event(struct life *life, enum life_kind kind);
-content_t *dmlog_add_contents(struct life *life, u32 nr, u32 *first);
 /* @status: what follows the target's name in its status line, cut to pieces; empty: not loaded. */
 bool dmlog_add_state(struct life *life, char *status);
 /* The end of the event @issue of that kind. */

@@ -78,12 +78,7 @@ static bool begun(struct dmlog_marks *m, const char *word, u32 event)
 	for (u32 i = 0; i < m->nr_begun; i++)
 		if (m->begun[i].number == number)
 			return wrong(m, "that number has not ended yet");
-	if (m->nr_begun == m->max_begun) {
-		m->max_begun = m->max_begun ? 2 * m->max_begun : 16;
-		m->begun = realloc(m->begun, m->max_begun * sizeof(*m->begun));
-		if (!m->begun)
-			abort();
-	}
+	m->begun = crash_grow(m->begun, (u64)m->nr_begun + 1, &m->max_begun, sizeof(*m->begun));
 	m->begun[m->nr_begun++] = (struct dmlog_begun){ number, event, m->writes };
 	return true;
 }
@@ -144,7 +139,7 @@ static bool mark_end(struct dmlog_marks *m, char *rest)
 static bool parse_runs(struct dmlog_marks *m, struct life_event *e, char *rest)
 {
 	u32 done = 0, first;
-	content_t *contents = dmlog_add_contents(m->life, e->sectors, &first);
+	content_t *contents = life_add_contents(m->life, e->sectors, &first);
 	char *word;
 
 	e->contents = first;

@@ -99,12 +99,7 @@ static struct logged *add_entry(struct reader *r)
 {
 	struct logged *l;
 
-	if (r->nr == r->max) {
-		r->max = r->max ? 2 * r->max : 1024;
-		r->all = realloc(r->all, r->max * sizeof(*r->all));
-		if (!r->all)
-			abort();
-	}
+	r->all = crash_grow(r->all, (u64)r->nr + 1, &r->max, sizeof(*r->all));
 	l = &r->all[r->nr++];
 	memset(l, 0, sizeof(*l));
 	l->early = l->next_early = U32_MAX;
@@ -119,7 +114,7 @@ static bool read_data(struct reader *r, struct logged *l, u64 sectors)
 
 	if (!sectors)
 		return true;
-	contents = dmlog_add_contents(r->life, sectors, &l->contents);
+	contents = life_add_contents(r->life, sectors, &l->contents);
 	for (u64 i = 0; i < sectors; i++) {
 		const u8 *p = input_peek(r->in, SECTOR_SIZE, &have);
 

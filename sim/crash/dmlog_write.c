@@ -52,12 +52,7 @@ static bool fail(struct writer *w, const char *fmt, ...)
 
 static void wait_in(struct waiting *list, u32 event)
 {
-	if (list->nr == list->max) {
-		list->max = list->max ? 2 * list->max : 16;
-		list->event = realloc(list->event, list->max * sizeof(*list->event));
-		if (!list->event)
-			abort();
-	}
+	list->event = crash_grow(list->event, (u64)list->nr + 1, &list->max, sizeof(*list->event));
 	list->event[list->nr++] = event;
 }
 

@@ -9,17 +9,6 @@
 #include "control.h"
 #include "image.h"
 
-static void *grow(void *p, u64 nr, u64 *max, size_t size)
-{
-	if (nr < *max)
-		return p;
-	*max = *max ? 2 * *max : 256;
-	p = realloc(p, *max * size);
-	if (!p)
-		abort();
-	return p;
-}
-
 void image_init(struct image *im, const sector_t sectors[CRASH_DISKS])
 {
 	memset(im, 0, sizeof(*im));
@@ -34,8 +23,7 @@ void image_init(struct image *im, const sector_t sectors[CRASH_DISKS])
 
 void image_exit(struct image *im)
 {
-	for (u32 d = 0; d < CRASH_DISKS; d++)
-	{
+	for (u32 d = 0; d < CRASH_DISKS; d++) {
 		free(im->disk[d].now);
 		free(im->disk[d].read);
 	}
@@ -67,7 +55,7 @@ void image_set(struct image *im, u32 disk, sector_t sector, content_t c)
 
 	if (*at == c)
 		return;
-	im->undo = grow(im->undo, im->nr_undo, &im->max_undo, sizeof(*im->undo));
+	im->undo = crash_grow(im->undo, im->nr_undo + 1, &im->max_undo, sizeof(*im->undo));
 	im->undo[im->nr_undo++] = (struct image_undo){ disk, *at, sector };
 	im->hash ^= sector_hash(im, disk, sector, *at) ^ sector_hash(im, disk, sector, c);
 	*at = c;
@@ -102,17 +90,15 @@ void image_rollback(struct image *im, struct image_mark mark)
 void image_undecided(struct image *im, u32 disk, sector_t sector, const content_t *options,
 		     const u32 *issued, u32 nr)
 {
-	u64 max_choices = im->max_choices, max_pool = im->max_pool;
 	struct choice *ch;
 
-	im->choices = grow(im->choices, im->nr_choices, &max_choices, sizeof(*im->choices));
-	im->max_choices = max_choices;
+	im->choices = crash_grow(im->choices, (u64)im->nr_choices + 1, &im->max_choices,
+				 sizeof(*im->choices));
+	im->pool = crash_grow(im->pool, (u64)im->nr_pool + nr, &im->max_pool, sizeof(*im->pool));
 	ch = &im->choices[im->nr_choices];
 	*ch = (struct choice){ .disk = disk, .sector = sector, .nr = nr, .first = im->nr_pool,
 			       .decided = UNDECIDED, .hash = place(disk, sector) };
 	for (u32 i = 0; i < nr; i++) {
-		im->pool = grow(im->pool, im->nr_pool, &max_pool, sizeof(*im->pool));
-		im->max_pool = max_pool;
 		im->pool[im->nr_pool++] = (struct choice_option){ options[i], issued[i] };
 		ch->hash = crash_mix(ch->hash, image_content_hash(im, options[i]));
 		ch->literal |= content_is_choice(options[i]) ?

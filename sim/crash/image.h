@@ -46,7 +46,8 @@ struct image {
 	bool note_reads;
 	u64 hash;		/* of everything, choices by their alternatives, decided or not */
 	struct image_undo *undo;
-	u64 nr_undo, max_undo;
+	u64 nr_undo;
+	u32 max_undo;
 	struct choice *choices;
 	u32 nr_choices, max_choices;
 	struct choice_option {

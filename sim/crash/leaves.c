@@ -50,12 +50,8 @@ void leaves_drop(struct walk *w)
 
 static void add_condition(struct leaf *leaf, u32 disk, sector_t sector, content_t content)
 {
-	if (leaf->nr == leaf->max) {
-		leaf->max = leaf->max ? 2 * leaf->max : 8;
-		leaf->conditions = realloc(leaf->conditions, leaf->max * sizeof(*leaf->conditions));
-		if (!leaf->conditions)
-			abort();
-	}
+	leaf->conditions = crash_grow(leaf->conditions, (u64)leaf->nr + 1, &leaf->max,
+				      sizeof(*leaf->conditions));
 	leaf->conditions[leaf->nr++] = (struct leaf_condition){ disk, sector, content };
 }
 

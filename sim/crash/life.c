@@ -7,18 +7,6 @@
 
 #include "life.h"
 
-static void *grow(void *p, u32 need, u32 *max, size_t size)
-{
-	if (need <= *max)
-		return p;
-	while (*max < need)
-		*max = *max ? 2 * *max : 64;
-	p = realloc(p, *max * size);
-	if (!p)
-		abort();
-	return p;
-}
-
 void life_init(struct life *life)
 {
 	memset(life, 0, sizeof(*life));
@@ -47,22 +35,22 @@ static void problem(struct life *life, const char *fmt, ...)
 	va_end(ap);
 }
 
-static struct life_event *add_event(struct life *life, enum life_kind kind)
+struct life_event *life_add_event(struct life *life, enum life_kind kind)
 {
 	struct life_event *e;
 
-	life->event = grow(life->event, life->nr + 1, &life->max, sizeof(*life->event));
+	life->event = crash_grow(life->event, (u64)life->nr + 1, &life->max, sizeof(*life->event));
 	e = &life->event[life->nr++];
 	memset(e, 0, sizeof(*e));
 	e->kind = kind;
 	return e;
 }
 
-static content_t *add_contents(struct life *life, u32 nr, u32 *first)
+content_t *life_add_contents(struct life *life, u32 nr, u32 *first)
 {
 	*first = life->nr_contents;
-	life->contents = grow(life->contents, life->nr_contents + nr, &life->max_contents,
-			      sizeof(*life->contents));
+	life->contents = crash_grow(life->contents, (u64)life->nr_contents + nr,
+				    &life->max_contents, sizeof(*life->contents));
 	life->nr_contents += nr;
 	return life->contents + *first;
 }
@@ -84,7 +72,7 @@ static void set_op(struct life_event *e, blk_opf_t opf)
 
 static void disk_issue(struct life *life, u32 disk, const struct disk_log_event *ev)
 {
-	struct life_event *e = add_event(life, LIFE_DISK_ISSUE);
+	struct life_event *e = life_add_event(life, LIFE_DISK_ISSUE);
 	struct life_flight *flight;
 	content_t *contents;
 
@@ -93,12 +81,12 @@ static void disk_issue(struct life *life, u32 disk, const struct disk_log_event 
 	e->sectors = ev->sectors;
 	set_op(e, ev->opf);
 	if (e->op == LIFE_WRITE) {
-		contents = add_contents(life, e->sectors, &e->contents);
+		contents = life_add_contents(life, e->sectors, &e->contents);
 		for (u32 i = 0; i < e->sectors; i++)
 			contents[i] = ev->data ? content_of_data(ev->data, i) : CONTENT_ZERO;
 	}
-	life->flights[disk] = grow(life->flights[disk], life->nr_flights[disk] + 1,
-				   &life->max_flights[disk], sizeof(*life->flights[disk]));
+	life->flights[disk] = crash_grow(life->flights[disk], (u64)life->nr_flights[disk] + 1,
+					 &life->max_flights[disk], sizeof(*life->flights[disk]));
 	flight = &life->flights[disk][life->nr_flights[disk]++];
 	flight->id = ev->id;
 	flight->event = life->nr;
@@ -114,7 +102,7 @@ static void disk_end(struct life *life, u32 disk, const struct disk_log_event *e
 		;
 	if (i == last)
 		return; /* issued while nothing was recorded */
-	e = add_event(life, LIFE_DISK_END);
+	e = life_add_event(life, LIFE_DISK_END);
 	e->disk = disk;
 	e->issue = flight[i].event;
 	e->error = ev->error;
@@ -160,10 +148,33 @@ static bool same_state(const struct life *life, const struct life_state *old, bo
 			   (!st->nr || !memcmp(life->ids + old->ids, st->ids, st->nr * sizeof(snapid_t))));
 }
 
-static u32 add_state(struct life *life)
+u32 life_add_state(struct life *life, const struct target_status *st)
+{
+	struct life_state *s;
+
+	life->states = crash_grow(life->states, (u64)life->nr_states + 1, &life->max_states,
+				  sizeof(*life->states));
+	s = &life->states[life->nr_states];
+	memset(s, 0, sizeof(*s));
+	if (st) {
+		s->loaded = true;
+		s->error = st->error;
+		s->prepared = st->prepared;
+		s->nr_ids = st->nr;
+		s->ids = life->nr_ids;
+		life->ids = crash_grow(life->ids, (u64)life->nr_ids + st->nr, &life->max_ids,
+				       sizeof(*life->ids));
+		if (st->nr)
+			memcpy(life->ids + s->ids, st->ids, st->nr * sizeof(snapid_t));
+		life->nr_ids += st->nr;
+	}
+	return life->nr_states++;
+}
+
+/* The state of the target now: the last one, if it is the same. */
+static u32 state_now(struct life *life)
 {
 	struct target_status st;
-	struct life_state *s;
 	bool loaded;
 	u64 asked;
 
@@ -175,21 +186,7 @@ static u32 add_state(struct life *life)
 	life->answers++;
 	if (life->nr_states && same_state(life, &life->states[life->nr_states - 1], loaded, &st))
 		return life->nr_states - 1;
-	life->states = grow(life->states, life->nr_states + 1, &life->max_states, sizeof(*life->states));
-	s = &life->states[life->nr_states];
-	memset(s, 0, sizeof(*s));
-	s->loaded = loaded;
-	if (loaded) {
-		s->error = st.error;
-		s->prepared = st.prepared;
-		s->nr_ids = st.nr;
-		s->ids = life->nr_ids;
-		life->ids = grow(life->ids, life->nr_ids + st.nr, &life->max_ids, sizeof(*life->ids));
-		if (st.nr)
-			memcpy(life->ids + s->ids, st.ids, st.nr * sizeof(snapid_t));
-		life->nr_ids += st.nr;
-	}
-	return life->nr_states++;
+	return life_add_state(life, loaded ? &st : NULL);
 }
 
 void life_log(struct life *life, const char *line)
@@ -208,32 +205,38 @@ u32 life_io_issue(struct life *life, snapid_t id, blk_opf_t opf, sector_t sector
 
 	if (life->off)
 		return 0;
-	e = add_event(life, LIFE_IO_ISSUE);
+	e = life_add_event(life, LIFE_IO_ISSUE);
 	e->id = id;
 	e->sector = sector;
 	e->sectors = sectors;
 	e->line = line;
 	set_op(e, opf);
 	if (e->op == LIFE_WRITE) {
-		contents = add_contents(life, sectors, &e->contents);
+		contents = life_add_contents(life, sectors, &e->contents);
 		for (u32 i = 0; i < sectors; i++)
 			contents[i] = tags ? content_of_tag(tags[i]) : CONTENT_ZERO;
 	}
 	return life->nr;
 }
 
-void life_io_end(struct life *life, u32 issue, int error)
+/* Of a request or a command that began with that event. */
+static void add_end(struct life *life, enum life_kind kind, u32 issue, int error)
 {
-	u32 state;
 	struct life_event *e;
+	u32 state;
 
 	if (life->off || !issue)
 		return;
-	state = add_state(life);
-	e = add_event(life, LIFE_IO_END);
+	state = state_now(life);
+	e = life_add_event(life, kind);
 	e->issue = issue;
 	e->error = error;
 	e->state = state;
+}
+
+void life_io_end(struct life *life, u32 issue, int error)
+{
+	add_end(life, LIFE_IO_END, issue, error);
 }
 
 u32 life_ctl_begin(struct life *life, u32 line)
@@ -243,8 +246,8 @@ u32 life_ctl_begin(struct life *life, u32 line)
 
 	if (life->off)
 		return 0;
-	state = add_state(life);
-	e = add_event(life, LIFE_CTL_BEGIN);
+	state = state_now(life);
+	e = life_add_event(life, LIFE_CTL_BEGIN);
 	e->line = line;
 	e->state = state;
 	return life->nr;
@@ -252,16 +255,7 @@ u32 life_ctl_begin(struct life *life, u32 line)
 
 void life_ctl_end(struct life *life, u32 begin, int error)
 {
-	u32 state;
-	struct life_event *e;
-
-	if (life->off || !begin)
-		return;
-	state = add_state(life);
-	e = add_event(life, LIFE_CTL_END);
-	e->issue = begin;
-	e->error = error;
-	e->state = state;
+	add_end(life, LIFE_CTL_END, begin, error);
 }
 
 /* ---- as hooks of a script's executor ---- */
@@ -354,7 +348,7 @@ static u64 hook_io_begin(void *context, const struct script_command *c, sector_t
 		return life_io_issue(life, SNAPID_ORIGIN, c->args.opf, sector, sectors, tags, c->line);
 	if (!strcmp(life->disk_name[CRASH_STORE], c->args.name) && !dmctl_exists(life->device)) {
 		if (!life->off && sectors)
-			add_event(life, LIFE_WIPE)->line = c->line;
+			life_add_event(life, LIFE_WIPE)->line = c->line;
 		return 0;
 	}
 	problem(life, "line %u: I/O to %s, which is neither the origin target nor a snapshot", c->line,

@@ -3,7 +3,7 @@
  * One life of the disks, from power on to power off, as a list of events: what both disks were asked for and when it
  * ended, what users of the devices did, and what the administrator did.
  *
- * The number of an event, from 1, is the moment right after it. life_hooks() and life_disk_event() record.
+ * The number of an event, from 1, is the moment right after it. life_hooks and life_disk_event() record.
  */
 #ifndef SIM_CRASH_LIFE_H
 #define SIM_CRASH_LIFE_H
@@ -97,12 +97,17 @@ extern const struct script_hooks life_hooks;
 /* Before the script is played: which target it is about. False: it has none, or more than one. */
 bool life_find_target(struct life *life, const struct script_command *script);
 
-/* The same without a script: @device is the origin target's name or that of a snapshot known. */
+/* The same without a script. What begins is given to its end: the number of its event, 0 while nothing is recorded. */
 u32 life_io_issue(struct life *life, snapid_t id, blk_opf_t opf, sector_t sector, u32 sectors,
 		  const tag_t *tags, u32 line);
 void life_io_end(struct life *life, u32 issue, int error);
 u32 life_ctl_begin(struct life *life, u32 line);
 void life_ctl_end(struct life *life, u32 begin, int error);
+
+/* A life piece by piece: an event of zeroes, room for contents, what a status said (NULL: nothing is loaded). */
+struct life_event *life_add_event(struct life *life, enum life_kind kind);
+content_t *life_add_contents(struct life *life, u32 nr, u32 *first);
+u32 life_add_state(struct life *life, const struct target_status *st);
 
 static inline const struct life_event *life_at(const struct life *life, u32 number)
 {

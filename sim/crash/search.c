@@ -91,12 +91,7 @@ static u32 by_policy(struct walk *w, const struct choice *ch, u32 asked)
 
 void search_note(struct walk *w, u32 number, u32 option)
 {
-	if (w->nr_path == w->max_path) {
-		w->max_path = w->max_path ? 2 * w->max_path : 16;
-		w->path = realloc(w->path, w->max_path * sizeof(*w->path));
-		if (!w->path)
-			abort();
-	}
+	w->path = crash_grow(w->path, (u64)w->nr_path + 1, &w->max_path, sizeof(*w->path));
 	w->path[w->nr_path++] = (struct decision){ number, option, w->c->im.choices[number].nr };
 	w->pos++;
 }

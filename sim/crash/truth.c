@@ -199,16 +199,20 @@ static void find_moments(struct truth *t)
 	}
 }
 
-void truth_init(struct truth *t, const struct life *life, const struct image *im, sector_t snapshot_sectors)
+static void begin(struct truth *t, const struct life *life, const struct image *im,
+		  sector_t snapshot_sectors)
 {
-	sector_t sectors = im->disk[CRASH_ORIGIN].sectors;
-
 	memset(t, 0, sizeof(*t));
 	t->snapshot_sectors = snapshot_sectors;
 	t->life = life;
 	t->im = im;
-	cells_init(&t->origin, sectors);
-	for (sector_t s = 0; s < sectors; s++)
+	cells_init(&t->origin, im->disk[CRASH_ORIGIN].sectors);
+}
+
+void truth_init(struct truth *t, const struct life *life, const struct image *im, sector_t snapshot_sectors)
+{
+	begin(t, life, im, snapshot_sectors);
+	for (sector_t s = 0; s < t->origin.sectors; s++)
 		t->origin.cell[s].base = image_get(im, CRASH_ORIGIN, s);
 	find_moments(t);
 }
@@ -216,14 +220,8 @@ void truth_init(struct truth *t, const struct life *life, const struct image *im
 void truth_init_seen(struct truth *t, const struct life *life, const struct image *im,
 		     sector_t snapshot_sectors, const struct seen *seen)
 {
-	sector_t sectors = im->disk[CRASH_ORIGIN].sectors;
-
-	memset(t, 0, sizeof(*t));
-	t->snapshot_sectors = snapshot_sectors;
-	t->life = life;
-	t->im = im;
-	cells_init(&t->origin, sectors);
-	for (sector_t s = 0; s < sectors; s++)
+	begin(t, life, im, snapshot_sectors);
+	for (sector_t s = 0; s < t->origin.sectors; s++)
 		t->origin.cell[s].base = seen->origin.contents[s];
 	for (u32 i = 0; i < seen->status.nr; i++) {
 		struct truth_snapshot *snapshot = add_snapshot(t, seen->status.ids[i], 0, 0);
@@ -350,8 +348,8 @@ void truth_step(struct truth *t)
 
 /* ---- judgement ---- */
 
-u32 truth_options(const struct truth *t, enum truth_when when, snapid_t id, sector_t sector,
-		  content_t options[CELLS_MAX])
+static u32 possible(const struct truth *t, enum truth_when when, snapid_t id, sector_t sector,
+		    content_t options[CELLS_MAX])
 {
 	const struct cells_suppose suppose = { .power_on = when == TRUTH_ON };
 	const struct cells *cells = cells_of(t, id);
@@ -436,7 +434,7 @@ static bool judge_device(const struct truth *t, enum truth_when when, const stru
 		return t->excused <= t->now && d->id != SNAPID_ORIGIN;
 	}
 	for (sector_t s = 0; s < d->sectors; s++) {
-		u32 nr = truth_options(t, when, d->id, s, options);
+		u32 nr = possible(t, when, d->id, s, options);
 
 		if (may_be(t, d->contents[s], options, nr))
 			continue;

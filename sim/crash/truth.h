@@ -73,10 +73,6 @@ enum truth_when {
 /* True: all is as it may be. Else @what says what is not. */
 bool truth_judge(const struct truth *t, enum truth_when when, const struct seen *seen, char *what, size_t size);
 
-/* For stories: the contents that a sector of a device may have. */
-u32 truth_options(const struct truth *t, enum truth_when when, snapid_t id, sector_t sector,
-		  content_t options[CELLS_MAX]);
-
 /* "zeroes", "write 7 of sector 3", "either of: ..." for messages. */
 void content_print(const struct image *im, content_t c, char *buf, size_t size);
 /* story.c: "log record 3", "superblock, checkpoint 2", "other data (...)" */

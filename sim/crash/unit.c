@@ -16,10 +16,7 @@
 static struct {
 	struct crash crash;
 	struct life life;
-	struct disk_of {
-		struct life *life;
-		u32 number;
-	} disks[CRASH_DISKS];
+	u32 disks[CRASH_DISKS];	/* their numbers, for the logs */
 	jmp_buf out;
 	struct crash_unit *unit;
 } unit;
@@ -58,9 +55,9 @@ static void recorded_log(void *context, int level, const char *line)
 
 static void recorded_event(void *context, const struct disk_log_event *ev)
 {
-	const struct disk_of *disk = context;
+	const u32 *disk = context;
 
-	life_disk_event(&unit.life, disk->number, ev);
+	life_disk_event(&unit.life, *disk, ev);
 }
 
 static struct disk *recorded_top(void *context, const char *name, struct disk *top)
@@ -68,12 +65,11 @@ static struct disk *recorded_top(void *context, const char *name, struct disk *t
 	for (u32 d = 0; d < CRASH_DISKS; d++) {
 		if (strcmp(name, unit.life.disk_name[d]))
 			continue;
-		unit.disks[d].number = d;
+		unit.disks[d] = d;
 		return disk_log_create(top, recorded_event, &unit.disks[d]);
 	}
 	return top;
 }
-
 
 static void note_disks(void)
 {
@@ -136,10 +132,10 @@ static void record(const struct crash_options *o, const struct script_command *s
 
 static void judged_event(void *context, const struct disk_log_event *ev)
 {
-	const struct disk_of *disk = context;
+	const u32 *disk = context;
 
 	if (unit.crash.recording)
-		life_disk_event(unit.crash.recording, disk->number, ev);
+		life_disk_event(unit.crash.recording, *disk, ev);
 }
 
 static u32 disk_number(const struct crash *c, const char *name)
@@ -158,7 +154,7 @@ static struct disk *judged_top(void *context, const char *name, struct disk *top
 {
 	u32 d = disk_number(context, name);
 
-	unit.disks[d].number = d;
+	unit.disks[d] = d;
 	return disk_log_create(top, judged_event, &unit.disks[d]);
 }
 
