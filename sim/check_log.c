@@ -48,8 +48,8 @@ static bool same_record(const u8 *head, const u8 *sector, u32 index)
 	       get_unaligned_le64(sector + AT_SEQ) == get_unaligned_le64(head + AT_SEQ);
 }
 
-/* Is there a whole record at @sector? */
-static bool whole_record(const struct log *log, u64 sector, struct check_record *record)
+/* Does a record begin at @sector? If it is whole, it is this one. */
+static bool record_head(const struct log *log, u64 sector, struct check_record *record)
 {
 	const struct check_super *sb = &log->c->sb;
 	const u8 *head = at_sector(log, sector);
@@ -67,9 +67,14 @@ static bool whole_record(const struct log *log, u64 sector, struct check_record 
 		.changes = get_unaligned_le32(head + AT_CHANGES),
 		.crc = get_unaligned_le32(head + AT_CRC),
 	};
-	if (record->sectors < 1 || record->sectors > sb->record_sectors ||
-	    record->sectors % sb->block_sectors || record->sectors > log->end - sector)
-		return false;
+	return record->sectors >= 1 && record->sectors <= sb->record_sectors &&
+	       record->sectors % sb->block_sectors == 0 && record->sectors <= log->end - sector;
+}
+
+static bool is_whole(const struct log *log, const struct check_record *record)
+{
+	const u8 *head = at_sector(log, record->sector);
+
 	for (u32 i = 1; i < record->sectors; i++)
 		if (!same_record(head, head + i * SECTOR_SIZE, i))
 			return false;
@@ -131,7 +136,7 @@ static void follow_chain(struct log *log)
 	struct check_record record;
 
 	log->last_seq = sb->log_seq;
-	while (whole_record(log, sector, &record)) {
+	while (record_head(log, sector, &record) && is_whole(log, &record)) {
 		if (record.seq != log->last_seq + 1 ||
 		    get_unaligned_le32(at_sector(log, sector) + AT_PREV_CRC) != prev_crc ||
 		    is_late(log, &record))
@@ -169,16 +174,22 @@ static void look_behind_the_end(struct log *log)
 	}
 	for (u64 sector = log->first; sector < log->end; sector += sb->block_sectors) {
 		struct check_place place = check_at_sector(CHECK_LOG, sector);
+		bool behind, later_mount;
 
-		if (!whole_record(log, sector, &record) || is_late(log, &record))
+		if (!record_head(log, sector, &record) || is_late(log, &record))
+			continue;
+		behind = record.seq > log->last_seq;
+		later_mount = record.seq > sb->log_seq && record.mount > sb->mount;
+		/* Most are of the chain, or old: then it does not matter whether they are whole. */
+		if (!(behind || later_mount) || !is_whole(log, &record))
 			continue;
 		place.record = record.seq;
-		if (record.seq > log->last_seq)
+		if (behind)
 			check_advise(c, &place, "seq",
 				     "a record before it is damaged, or its write was lost",
 				     "is %llu, but the log ends with record %llu", record.seq,
 				     log->last_seq);
-		if (record.seq > sb->log_seq && record.mount > sb->mount)
+		if (later_mount)
 			check_advise(
 				c, &place, "mount",
 				"the superblock is an old one: the write of the new one was lost",

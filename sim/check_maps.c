@@ -187,19 +187,11 @@ static u64 block_end(const struct map *m, unsigned int level, u64 index)
 static void check_bitmap(struct map *m, const struct check_place *place, u64 index, const u8 *bits)
 {
 	u64 from = index * MAP_BITS, to = block_end(m, 0, index);
+	u32 bit = find_next_bit_le(bits, MAP_BITS, to - from);
 
-	for (u32 bit = to - from; bit < MAP_BITS; bit++) {
-		if (bit % 8 == 0 && !bits[bit / 8]) {
-			bit += 7;
-			continue;
-		}
-		if (bit_of(bits, bit)) {
-			check_found(m->c, place, "bits",
-				    "bit %u is set, behind the end of the map at %llu", bit,
-				    to - from);
-			break;
-		}
-	}
+	if (bit < MAP_BITS)
+		check_found(m->c, place, "bits",
+			    "bit %u is set, behind the end of the map at %llu", bit, to - from);
 	compare_bits(m, from, to, bits);
 }
 
