@@ -411,7 +411,7 @@ u32 shim_crc32c_portable(u32 crc, const void *address, unsigned int length);
 
 static void test_crc32c(void **state)
 {
-	u8 data[100];
+	u8 data[1100];
 
 	/* The check value of the Castagnoli polynomial, and RFC 3720's 32 zeroes. */
 	assert_true(~crc32c(~0U, "123456789", 9) == 0xe3069283);
@@ -420,7 +420,7 @@ static void test_crc32c(void **state)
 	for (unsigned int i = 0; i < sizeof(data); i++)
 		data[i] = (u8)random_number(256);
 	for (unsigned int from = 0; from < 9; from++)
-		for (unsigned int n = 0; n + from <= sizeof(data); n++) {
+		for (unsigned int n = 0; n + from <= sizeof(data); n += n < 100 ? 1 : 7) {
 			u32 whole = crc32c(from, data + from, n);
 
 			assert_true(whole == shim_crc32c_portable(from, data + from, n));

@@ -117,10 +117,16 @@ int kstrtouint(const char *s, unsigned int base, unsigned int *res)
 #define CRC32C_POLY 0x82f63b78u
 
 static u32 crc_table[8][256];
+/* For three lanes: byte j of a CRC is i; what becomes of it when CRC32C_LANE bytes of zeroes follow. */
+#define CRC32C_LANE 160
+static u32 crc_lane_table[4][256];
+
+static u32 crc32c_table(u32 crc, const u8 *p, unsigned int length);
 
 static void __attribute__((constructor)) crc32c_init(void)
 {
-	u32 i, j, crc;
+	static const u8 zeroes[CRC32C_LANE];
+	u32 i, j, crc, *lane;
 
 	for (i = 0; i < 256; i++) {
 		crc = i;
@@ -132,6 +138,12 @@ static void __attribute__((constructor)) crc32c_init(void)
 		for (j = 1; j < 8; j++)
 			crc_table[j][i] = crc_table[j - 1][i] >> 8 ^
 					  crc_table[0][crc_table[j - 1][i] & 0xff];
+	for (j = 0; j < 4; j++) {
+		lane = crc_lane_table[j];
+		for (i = 1; i < 256; i++)
+			lane[i] = i & (i - 1) ? lane[i & (i - 1)] ^ lane[i & -i] :
+						crc32c_table(i << 8 * j, zeroes, CRC32C_LANE);
+	}
 }
 
 static u32 crc32c_table(u32 crc, const u8 *p, unsigned int length)
@@ -150,10 +162,28 @@ static u32 crc32c_table(u32 crc, const u8 *p, unsigned int length)
 }
 
 #if defined(__x86_64__)
+static u32 behind_lane(u32 crc)
+{
+	return crc_lane_table[0][crc & 0xff] ^ crc_lane_table[1][crc >> 8 & 0xff] ^
+	       crc_lane_table[2][crc >> 16 & 0xff] ^ crc_lane_table[3][crc >> 24];
+}
+
+/* The instruction takes three cycles, but one can begin in each: so three lanes side by side. */
 static u32 __attribute__((target("sse4.2"))) crc32c_sse(u32 crc, const u8 *p, unsigned int length)
 {
-	u64 crc64 = crc;
+	u64 crc64 = crc, second, third;
 
+	for (; length >= 3 * CRC32C_LANE; p += 3 * CRC32C_LANE, length -= 3 * CRC32C_LANE) {
+		second = third = 0;
+		for (u32 i = 0; i < CRC32C_LANE; i += 8) {
+			crc64 = __builtin_ia32_crc32di(crc64, get_unaligned_le64(p + i));
+			second = __builtin_ia32_crc32di(second,
+							get_unaligned_le64(p + CRC32C_LANE + i));
+			third = __builtin_ia32_crc32di(third,
+						       get_unaligned_le64(p + 2 * CRC32C_LANE + i));
+		}
+		crc64 = behind_lane(behind_lane((u32)crc64) ^ (u32)second) ^ (u32)third;
+	}
 	for (; length >= 8; p += 8, length -= 8)
 		crc64 = __builtin_ia32_crc32di(crc64, get_unaligned_le64(p));
 	crc = (u32)crc64;
