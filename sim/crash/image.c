@@ -175,14 +175,9 @@ static void backed_read(void *context, sector_t sector, u32 count, struct sector
 
 		if (im->note_reads && !content_is_choice(c))
 			im->disk[ctx->disk].read[(sector + i) / 8] |= 1 << (sector + i) % 8;
-
 		if (!data->tags) {
-			u8 *bytes = data->bytes + (size_t)(offset + i) * SECTOR_SIZE;
-
-			if (c)
-				content_bytes(image_look(im, c), bytes);
-			else
-				memset(bytes, 0, SECTOR_SIZE); /* most of a log */
+			content_bytes(image_look(im, c),
+				      data->bytes + (size_t)(offset + i) * SECTOR_SIZE);
 			continue;
 		}
 		if (content_is_choice(c) && data->keep_literals && image_choice(im, c)->literal)
