@@ -229,11 +229,12 @@ static bool join_payload(struct replay *r, const struct check_record *record, co
 			 u8 *payload)
 {
 	u32 unit = r->c->sb.block_sectors, least = unit;
+	u8 *to = payload;
 
-	memcpy(payload, bytes + SECTOR_SIZE - SECTOR0_ROOM, SECTOR0_ROOM);
-	for (u32 i = 1; i < record->sectors; i++)
-		memcpy(payload + SECTOR0_ROOM + (i - 1) * SECTOR_ROOM,
-		       bytes + (i + 1) * SECTOR_SIZE - SECTOR_ROOM, SECTOR_ROOM);
+	for (u32 i = 0, n; i < record->sectors; i++, to += n) {
+		n = i ? SECTOR_ROOM : SECTOR0_ROOM;
+		memcpy(to, bytes + (i + 1) * SECTOR_SIZE - n, n);
+	}
 	if (record->bytes > room(record->sectors))
 		return WRONG(r, "bytes", "is %u, expected at most %u in %u sectors", record->bytes,
 			     room(record->sectors), record->sectors);

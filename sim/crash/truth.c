@@ -348,15 +348,17 @@ void truth_step(struct truth *t)
 
 /* ---- judgement ---- */
 
-static u32 possible(const struct truth *t, enum truth_when when, snapid_t id, sector_t sector,
+/* @snapshot NULL: of the origin. */
+static u32 possible(const struct truth *t, enum truth_when when,
+		    const struct truth_snapshot *snapshot, sector_t sector,
 		    content_t options[CELLS_MAX])
 {
 	const struct cells_suppose suppose = { .power_on = when == TRUTH_ON };
-	const struct cells *cells = cells_of(t, id);
 
-	if (cells)
-		return cells_options(cells, sector, &suppose, options, NULL);
-	return first_contents(t, find_now(t, id), sector, options);
+	if (snapshot && !snapshot->begun)
+		return first_contents(t, snapshot, sector, options);
+	return cells_options(snapshot ? &snapshot->cells : &t->origin, sector, &suppose, options,
+			     NULL);
 }
 
 static bool may_be(const struct truth *t, content_t c, const content_t *options, u32 nr)
@@ -421,23 +423,25 @@ static void device_name(snapid_t id, char *buf, size_t size)
 	snprintf(buf, size, "snapshot %s", text);
 }
 
+/* @snapshot NULL: the origin. */
 static bool judge_device(const struct truth *t, enum truth_when when, const struct seen_device *d,
-			 char *what, size_t size)
+			 const struct truth_snapshot *snapshot, char *what, size_t size)
 {
 	content_t options[CELLS_MAX];
 	char name[48], got[256];
 	size_t n;
 
-	device_name(d->id, name, sizeof(name));
 	if (d->error) {
+		device_name(d->id, name, sizeof(name));
 		snprintf(what, size, "%s cannot be read: %s", name, errno_name(d->error));
 		return t->excused <= t->now && d->id != SNAPID_ORIGIN;
 	}
 	for (sector_t s = 0; s < d->sectors; s++) {
-		u32 nr = possible(t, when, d->id, s, options);
+		u32 nr = possible(t, when, snapshot, s, options);
 
 		if (may_be(t, d->contents[s], options, nr))
 			continue;
+		device_name(d->id, name, sizeof(name));
 		content_print(t->im, d->contents[s], got, sizeof(got));
 		n = snprintf(what, size, "sector %llu of %s reads %s; allowed:",
 			     (unsigned long long)s, name, got);
@@ -491,14 +495,17 @@ bool truth_judge(const struct truth *t, enum truth_when when, const struct seen 
 		snprintf(what, size, "the status shows the error %s", errno_name(seen->status.error));
 		return false;
 	}
-	if (!judge_ids(t, seen, what, size) || !judge_device(t, when, &seen->origin, what, size))
+	if (!judge_ids(t, seen, what, size) ||
+	    !judge_device(t, when, &seen->origin, NULL, what, size))
 		return false;
 	/* The store device refused to be marked: docs/dm-multisnapshot.rst states this one limit. */
 	if (t->life->unmarked && t->life->unmarked <= t->now)
 		return true;
-	for (u32 i = 0; i < seen->status.nr; i++)
-		if (find_now(t, seen->status.ids[i]) &&
-		    !judge_device(t, when, &seen->snapshots[i], what, size))
+	for (u32 i = 0; i < seen->status.nr; i++) {
+		const struct truth_snapshot *snapshot = find_now(t, seen->status.ids[i]);
+
+		if (snapshot && !judge_device(t, when, &seen->snapshots[i], snapshot, what, size))
 			return false;
+	}
 	return true;
 }
