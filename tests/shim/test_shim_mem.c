@@ -134,6 +134,22 @@ static void use_after_free_of_large(void *arg)
 	((char *)sink)[7999] = 1;
 }
 
+static void use_after_free_of_very_large(void *arg)
+{
+	char *p = hidden(kvmalloc(200000, GFP_KERNEL));
+
+	kvfree(p);
+	((char *)sink)[199999] = 1;
+}
+
+static void use_after_free_of_very_large_found_at_reuse(void *arg)
+{
+	use_after_free_of_very_large(NULL);
+	for (int i = 0; i < 1000; i++)
+		kvfree(kvmalloc(200000 + i % 20, GFP_KERNEL));
+	sim_fail("not found");
+}
+
 static void beyond_the_end(void *arg)
 {
 	char *p = hidden(kmalloc(61, GFP_KERNEL));
@@ -156,6 +172,8 @@ static void test_writes_out_of_place(void **state)
 	expect_finding(use_after_free, "at offset 10");
 	expect_finding(use_after_free_found_at_reuse, "use after free");
 	expect_finding(use_after_free_of_large, "use after free: 8000 bytes");
+	expect_finding(use_after_free_of_very_large, "use after free: 200000 bytes");
+	expect_finding(use_after_free_of_very_large_found_at_reuse, "use after free: 200000 bytes");
 	expect_finding(beyond_the_end, "beyond the end of 61 bytes");
 	expect_finding(before_the_begin, "before its begin");
 }

@@ -5,7 +5,9 @@
  * Objects come from slabs, one size class each, four classes for every power of two. A freed object
  * is poisoned and goes to the end of its class's queue; it is used again, after a check of the
  * poison, only when QUARANTINE others are in the queue, so that a late write is noticed. Slabs are
- * kept from world to world: a world ends by forgetting what was carved out of them.
+ * kept from world to world: a world ends by forgetting what was carved out of them. Larger objects are the C
+ * library's; the last few that were freed are poisoned and wait to be used again, too, which also spares filling each
+ * with the same bytes as the last time.
  *
  * Under a sanitizer, and with threads, every object is the C library's instead, so that the
  * sanitizer sees it.
@@ -26,6 +28,8 @@
 #define CLASS_MAX_SIZE (16 * 1024)
 #define NR_CLASSES (4 * (14 - CLASS_MIN_SHIFT) + 1)
 #define QUARANTINE 32
+#define LARGE_KEPT 16
+#define LARGE_KEPT_SIZE (1024 * 1024)
 /* What is poisoned of an object: all of a small one, both ends of a large one. */
 #define POISON_HEAD 1024
 #define POISON_TAIL 64
@@ -55,7 +59,12 @@ static struct {
 	struct slab *slabs; /* of this world */
 	struct slab *free_slabs;
 	struct list_head large;
-} arena = { .large = LIST_HEAD_INIT(arena.large) };
+	struct list_head large_freed; /* oldest first */
+	u32 nr_large_freed;
+} arena = {
+	.large = LIST_HEAD_INIT(arena.large),
+	.large_freed = LIST_HEAD_INIT(arena.large_freed),
+};
 
 static u32 class_of(size_t size)
 {
@@ -109,16 +118,58 @@ void mem_check_poison(const struct mem_header *header)
 
 /* ---- objects ---- */
 
+/* A freed one of that size again, or NULL. */
+static struct large *large_again(size_t size)
+{
+	struct large *large;
+
+	list_for_each_entry(large, &arena.large_freed, entry) {
+		if (large->header.size != size)
+			continue;
+		mem_check_poison(&large->header);
+		list_del(&large->entry);
+		arena.nr_large_freed--;
+		return large;
+	}
+	return NULL;
+}
+
 static struct mem_header *large_alloc(size_t size, bool zero)
 {
-	struct large *large = malloc(sizeof(*large) + size + MEM_REDZONE);
+	struct large *large = large_again(size);
 
+	if (large) {
+		list_add_tail(&large->entry, &arena.large);
+		if (zero)
+			memset(mem_object(&large->header), 0, size);
+		return &large->header;
+	}
+	large = malloc(sizeof(*large) + size + MEM_REDZONE);
 	if (!large)
 		return NULL;
 	large->header.class = ARENA_LARGE;
 	list_add_tail(&large->entry, &arena.large);
 	memset(mem_object(&large->header), zero ? 0 : MEM_FRESH_BYTE, size);
 	return &large->header;
+}
+
+static void large_free(struct large *large)
+{
+	list_del(&large->entry);
+	large->header.magic = MEM_FREE;
+	if (ARENA_PLAIN || large->header.size > LARGE_KEPT_SIZE) {
+		free(large);
+		return;
+	}
+	mem_poison(&large->header);
+	list_add_tail(&large->entry, &arena.large_freed);
+	if (arena.nr_large_freed++ < LARGE_KEPT)
+		return;
+	large = list_first_entry(&arena.large_freed, struct large, entry);
+	mem_check_poison(&large->header);
+	list_del(&large->entry);
+	arena.nr_large_freed--;
+	free(large);
 }
 
 static void new_slab(struct size_class *class, u32 index)
@@ -180,11 +231,7 @@ void arena_free(struct mem_header *header)
 	struct size_class *class;
 
 	if (header->class == ARENA_LARGE) {
-		struct large *large = container_of(header, struct large, header);
-
-		list_del(&large->entry);
-		header->magic = MEM_FREE;
-		free(large);
+		large_free(container_of(header, struct large, header));
 		return;
 	}
 	class = &arena.classes[header->class];
@@ -207,6 +254,8 @@ static void each_object(void (*fn)(struct mem_header *header, void *context), vo
 	size_t at;
 
 	list_for_each_entry(large, &arena.large, entry)
+		fn(&large->header, context);
+	list_for_each_entry(large, &arena.large_freed, entry)
 		fn(&large->header, context);
 	for (slab = arena.slabs; slab; slab = slab->next)
 		for (at = 0; at < slab->carved; at += arena.classes[slab->class].size)
@@ -262,6 +311,8 @@ void arena_discard(void)
 	struct large *large, *next;
 	struct slab *slab;
 
+	list_splice_tail_init(&arena.large_freed, &arena.large);
+	arena.nr_large_freed = 0;
 	list_for_each_entry_safe(large, next, &arena.large, entry)
 		free(large);
 	INIT_LIST_HEAD(&arena.large);
