@@ -192,7 +192,7 @@ void disk_wait(struct disk *disk, struct bio *bio, u64 when_ns,
 
 struct bio *disk_waited(struct sim_event *event)
 {
-	struct bio *bio = container_of((u64(*)[6])event, struct bio, bi_event);
+	struct bio *bio = container_of((u64(*)[7])event, struct bio, bi_event);
 
 	sched_enter();
 	bio->bi_disk->in_flight--;

@@ -183,7 +183,7 @@ struct bio {
 	int bi_disk_error;		/* injected */
 	struct disk *bi_disk;		/* where it waits */
 	u64 bi_disk_id;			/* of the write log */
-	u64 bi_event[6];		/* struct sim_event: its completion, to come */
+	u64 bi_event[7];		/* struct sim_event: its completion, to come */
 };
 
 #define bio_sectors(bio) ((bio)->bi_iter.bi_size >> SECTOR_SHIFT)

@@ -86,6 +86,7 @@ void event_add(struct sim_event *event, u64 when_ns)
 		sim_fail("event queued twice");
 	event->queued = true;
 	event->sequence = queue.sequence++;
+	sched_new_process(&event->process);
 	if (when_ns <= world.now_ns) {
 		event->when_ns = world.now_ns;
 		list_add_tail(&event->entry, &queue.due);
@@ -116,6 +117,7 @@ bool event_cancel(struct sim_event *event)
 
 	sched_enter();
 	was_queued = event->queued;
+	sched_access(event, SIM_WRITE);
 	if (was_queued) {
 		event->queued = false;
 		if (event->heap_index == IN_LATER) {
@@ -171,18 +173,28 @@ void events_advance(void)
 	} while (event && event->when_ns == when_ns);
 }
 
-struct sim_event *event_take(u32 index)
+struct sim_event *event_at(u32 index)
 {
 	struct list_head *entry = queue.due.next;
-	struct sim_event *event;
 
 	while (index--)
 		entry = entry->next;
-	event = list_entry(entry, struct sim_event, entry);
-	list_del(entry);
+	return list_entry(entry, struct sim_event, entry);
+}
+
+void event_take_this(struct sim_event *event)
+{
+	list_del(&event->entry);
 	queue.nr_due--;
 	event->queued = false;
 	world.counts.events++;
+}
+
+struct sim_event *event_take(u32 index)
+{
+	struct sim_event *event = event_at(index);
+
+	event_take_this(event);
 	return event;
 }
 

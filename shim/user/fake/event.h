@@ -9,8 +9,10 @@ u32 events_due(void);
 bool events_in_future(void);
 /* Time goes on to the earliest event of the future, which becomes due. */
 void events_advance(void);
-/* Take the event at @index of those that are due off the queue. */
+/* The event at @index of those that are due; and take it off the queue. */
+struct sim_event *event_at(u32 index);
 struct sim_event *event_take(u32 index);
+void event_take_this(struct sim_event *event);
 void events_discard(void);
 /* The backend's: there is a new event. */
 #ifdef SHIM_THREADS

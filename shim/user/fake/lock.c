@@ -51,6 +51,7 @@ static inline void take(struct shim_lock *lock, u32 class, const char *site)
 	lock->owner = sched_current;
 	lock->site = site;
 	lockdep_hold(lock, class);
+	sched_access(lock, SIM_LOCK);
 	sched_hb_acquire(lock);
 }
 
@@ -124,6 +125,7 @@ static inline void drop(struct shim_lock *lock, const char *site)
 	if (unlikely(lock->owner != sched_current))
 		bad_unlock(lock, site);
 	lockdep_release(lock, lock->class);
+	sched_access(lock, SIM_UNLOCK);
 	sched_hb_release(lock);
 	lock->owner = NULL;
 	if (unlikely(!list_empty(&lock->waiters)))
@@ -138,7 +140,7 @@ void shim_mutex_lock(struct mutex *lock, const char *site)
 	u32 class;
 
 	shim_might_sleep("mutex_lock()", site);
-	sched_preempt();
+	sched_point_lock("mutex_lock", dep, site);
 	sched_enter();
 	class = lock_class_of(dep, site);
 	if (unlikely(dep->owner == sched_current))
@@ -159,6 +161,9 @@ int shim_mutex_trylock(struct mutex *lock, const char *site)
 	if (sched_current->is_irq)
 		sim_fail("mutex_trylock() of '%s' at %s in an interrupt", dep->name,
 			 site_name(site));
+	/* Unlocking would have to be a step of its own, for the sake of who tries meanwhile. */
+	if (sched_explored())
+		sim_fail("mutex_trylock() at %s: explorers do not have it", site_name(site));
 	sched_preempt();
 	sched_enter();
 	class = lock_class_of(dep, site);
@@ -184,6 +189,8 @@ bool mutex_is_locked(struct mutex *lock)
 {
 	bool locked;
 
+	if (sched_explored())
+		sim_fail("mutex_is_locked() of '%s': explorers do not have it", lock->dep.name);
 	sched_enter();
 	(void)lock_class_of(&lock->dep, "mutex_is_locked()");
 	locked = lock->dep.owner != NULL;
@@ -238,7 +245,7 @@ static inline void spin_drop(struct shim_lock *dep, const char *site)
 
 void shim_spin_lock(spinlock_t *lock, const char *site)
 {
-	sched_preempt();
+	sched_point_lock("spin_lock", &lock->dep, site);
 	spin_take(&lock->dep, sched_current->irqs_off, site);
 }
 
@@ -256,7 +263,7 @@ void shim_spin_lock_irq(spinlock_t *lock, const char *site)
 	if (unlikely(self->irqs_off))
 		sim_fail("spin_lock_irq() of '%s' at %s with interrupts off", lock->dep.name,
 			 site_name(site));
-	sched_preempt();
+	sched_point_lock("spin_lock", &lock->dep, site);
 	self->irqs_off = true;
 	spin_take(&lock->dep, true, site);
 }
@@ -278,7 +285,7 @@ unsigned long shim_spin_lock_irqsave(spinlock_t *lock, const char *site)
 	struct sim_thread *self = sched_current;
 	unsigned long flags = self->irqs_off;
 
-	sched_preempt();
+	sched_point_lock("spin_lock", &lock->dep, site);
 	self->irqs_off = true;
 	spin_take(&lock->dep, true, site);
 	return flags;

@@ -88,6 +88,7 @@ void *mem_alloc(size_t size, gfp_t flags, struct kmem_cache *cache, const char *
 	mem.bytes += size;
 	if (mem.bytes > mem.peak_bytes)
 		mem.peak_bytes = mem.bytes;
+	sched_tell_memory(allocated, object, size);
 	sched_exit();
 	if (flags & __GFP_ZERO && header->class != ARENA_LARGE)
 		memset(object, 0, size);
@@ -140,6 +141,7 @@ void mem_free(const void *object, const char *what)
 	work_check_free(object, header->size, header->site);
 	lock_check_free(object, header->size, header->site);
 	mem.bytes -= header->size;
+	sched_tell_memory(freed, object, header->size);
 	arena_free(header);
 }
 

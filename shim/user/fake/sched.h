@@ -12,6 +12,7 @@
 #define FAKE_SCHED_H
 
 #include "../control.h"
+#include "../explore.h"
 #include "../shim.h"
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -38,6 +39,9 @@ struct sim_event {
 	struct list_head entry;		     /* among those that are due */
 	u32 heap_index;			     /* + 1; among those in the future; 0: not there */
 	bool queued;
+#ifdef SHIM_WATCHED
+	u32 process;
+#endif
 };
 
 static inline void event_init(struct sim_event *event, void (*fn)(struct sim_event *event))
@@ -86,6 +90,11 @@ struct sim_thread {
 	u32 spin_depth;
 	u32 noio_depth;
 	struct blk_plug *plug;
+#ifdef SHIM_WATCHED
+	u32 process;
+	struct shim_lock *wants; /* goes on only when nobody holds it */
+	struct sim_step step;
+#endif
 	u32 nr_held;
 	struct sched_held held[SCHED_HELD_MAX];
 	struct sched_wait wait;
@@ -168,10 +177,69 @@ static inline void sched_preempt(void)
 #endif
 
 /*
- * Order between threads, told to ThreadSanitizer: what happened before release is seen after
+ * For explorers (explore.h): sched_point() stands before each operation that others could notice, outside of
+ * sched_enter() sections; sched_access() says what it has touched, anywhere in it. In other builds the first is
+ * sched_preempt(), the second nothing.
+ */
+#ifdef SHIM_WATCHED
+extern const struct sim_explorer *sched_explorer;
+void sched_point_slow(const char *what, const char *name, const char *site, struct shim_lock *wants);
+static inline void sched_point_lock(const char *what, struct shim_lock *lock, const char *site)
+{
+	if (unlikely(sched_explorer))
+		sched_point_slow(what, lock->name, site, lock);
+	else
+		sched_preempt();
+}
+static inline void sched_point(const char *what, const char *name, const char *site)
+{
+	if (unlikely(sched_explorer))
+		sched_point_slow(what, name, site, NULL);
+	else
+		sched_preempt();
+}
+#define sched_access_part(object, part, kind)                                                   \
+	do {                                                                                    \
+		if (unlikely(sched_explorer))                                                   \
+			sched_explorer->access(object, part, kind);                             \
+	} while (0)
+#define sched_tell_memory(what, start, size)                                                    \
+	do {                                                                                    \
+		if (unlikely(sched_explorer))                                                   \
+			sched_explorer->what(start, size);                                      \
+	} while (0)
+#define sched_explored() unlikely(sched_explorer != NULL)
+#define sched_wants_lock(thread) ((thread)->wants != NULL)
+/* Number a process that comes into being. */
+void sched_number_process(u32 *process);
+#define sched_new_process(process) sched_number_process(process)
+#else
+#define sched_point_lock(what, lock, site) sched_preempt()
+#define sched_point(what, name, site) sched_preempt()
+#define sched_access_part(object, part, kind) ((void)0)
+#define sched_tell_memory(what, start, size) ((void)0)
+#define sched_explored() false
+#define sched_wants_lock(thread) false
+#define sched_new_process(process) ((void)0)
+#endif
+#define sched_access(object, kind) sched_access_part(object, 0, kind)
+
+/*
+ * Order between threads, told to ThreadSanitizer or to an explorer: what happened before release is seen after
  * acquire.
  */
-#ifdef SHIM_TSAN
+#ifdef SHIM_WATCHED
+#define sched_hb_acquire(addr)                                                                  \
+	do {                                                                                    \
+		if (unlikely(sched_explorer))                                                   \
+			sched_explorer->acquire(addr);                                          \
+	} while (0)
+#define sched_hb_release(addr)                                                                  \
+	do {                                                                                    \
+		if (unlikely(sched_explorer))                                                   \
+			sched_explorer->release(addr);                                          \
+	} while (0)
+#elif defined(SHIM_TSAN)
 void __tsan_acquire(void *addr);
 void __tsan_release(void *addr);
 #define sched_hb_acquire(addr) __tsan_acquire((void *)(addr))

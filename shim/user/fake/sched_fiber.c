@@ -8,7 +8,7 @@
  * the interrupt's pseudo-thread. Under fifo nothing is chosen: all events that are due, then the
  * first of the run queue. Otherwise every due event and every runnable thread is an alternative,
  * and so is the passing of time; and sched_preempt() makes a running thread stop at each operation
- * on a lock, a wait queue or a work.
+ * on a lock, a wait queue or a work. Under an explorer: sched_explore.c.
  *
  * main() is a thread like the others ("main"): it may sleep, and then runs the rest. Failures are
  * always reported on its stack, so that the callback may longjmp() out of the simulation.
@@ -21,17 +21,9 @@
 #include <sys/mman.h>
 
 #include "event.h"
+#include "fiber.h"
 #include "thread.h"
 #include "world.h"
-
-/* Boost.Context's C ABI. */
-typedef void *fcontext_t;
-typedef struct {
-	fcontext_t fctx;
-	void *data;
-} transfer_t;
-transfer_t jump_fcontext(fcontext_t to, void *data);
-fcontext_t make_fcontext(void *stack_top, size_t size, void (*fn)(transfer_t));
 
 #ifdef SHIM_ASAN
 #include <sanitizer/asan_interface.h>
@@ -44,40 +36,20 @@ fcontext_t make_fcontext(void *stack_top, size_t size, void (*fn)(transfer_t));
 /* Kept for later worlds. */
 #define STACKS_KEPT 256
 
-struct sched_stack {
-	fcontext_t context; /* while it does not run */
-	void *bottom; /* lowest usable address; the guard is below */
-	size_t size;
-	void *asan_fake_stack;
-	struct sched_stack *next;
-};
-
-static struct sched_stack main_stack;
+struct sched_stack main_stack;
 static struct sim_thread irq_thread;
 struct sim_thread *sched_current = &sched_main_thread;
 bool sched_preemptible;
 
-static struct {
-	struct list_head run; /* runnable, not running */
-	u32 nr_run;
-	struct sim_thread *running; /* whose stack we are on */
-	struct sched_stack *free;
-	u32 nr_free;
-	struct sched_stack *left; /* of a thread that has ended; free once we are on another */
-} sched = { .run = LIST_HEAD_INIT(sched.run), .running = &sched_main_thread };
+struct fibers sched = { .run = LIST_HEAD_INIT(sched.run), .running = &sched_main_thread };
 
 /* ---- stacks ---- */
 
-static struct sched_stack *stack_get(void)
+struct sched_stack *sched_stack_new(void)
 {
-	struct sched_stack *stack = sched.free;
+	struct sched_stack *stack;
 	char *memory;
 
-	if (stack) {
-		sched.free = stack->next;
-		sched.nr_free--;
-		return stack;
-	}
 	stack = calloc(1, sizeof(*stack));
 	memory = mmap(NULL, GUARD_SIZE + STACK_SIZE, PROT_NONE,
 		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -91,8 +63,23 @@ static struct sched_stack *stack_get(void)
 	return stack;
 }
 
+static struct sched_stack *stack_get(void)
+{
+	struct sched_stack *stack = sched.free;
+
+	if (!stack) {
+		if (sched_explored())
+			sim_fail("more processes at once than the explorer has stacks for");
+		return sched_stack_new();
+	}
+	sched.free = stack->next;
+	sched.nr_free--;
+	sched_tell_memory(allocated, stack->bottom, stack->size);
+	return stack;
+}
+
 /* Not the stack that we are on: an interrupt may create a thread before it has been left. */
-static void stack_put(struct sched_stack *stack)
+void sched_stack_put(struct sched_stack *stack)
 {
 	stack->next = sched.free;
 	sched.free = stack;
@@ -127,8 +114,11 @@ static inline void before_switch(struct sched_stack *from, struct sched_stack *t
 static inline void after_switch(struct sched_stack *self)
 {
 	if (unlikely(sched.left)) {
-		stack_put(sched.left);
+		sched_stack_put(sched.left);
 		sched.left = NULL;
+		if (sched.forgotten)
+			thread_forget(sched.forgotten);
+		sched.forgotten = NULL;
 	}
 #ifdef SHIM_ASAN
 	const void *bottom;
@@ -171,25 +161,35 @@ static void run_event(u32 index)
 		thread_check_locks(&irq_thread, "at the end of an interrupt");
 }
 
-static struct sim_thread *take_thread(u32 index)
+void sched_make_runnable(struct sim_thread *thread)
 {
-	struct list_head *entry = sched.run.next;
-	struct sim_thread *thread;
+	thread->on_run_queue = true;
+	list_add_tail(&thread->run, &sched.run);
+	sched.nr_run++;
+}
 
-	while (index--)
-		entry = entry->next;
-	thread = list_entry(entry, struct sim_thread, run);
-	list_del(entry);
+struct sim_thread *sched_take(struct sim_thread *thread)
+{
+	list_del(&thread->run);
 	thread->on_run_queue = false;
 	sched.nr_run--;
 	return thread;
+}
+
+static struct sim_thread *take_thread(u32 index)
+{
+	struct list_head *entry = sched.run.next;
+
+	while (index--)
+		entry = entry->next;
+	return sched_take(list_entry(entry, struct sim_thread, run));
 }
 
 /*
  * Nothing to choose: interrupts that are due now, but not those that they cause, then the first
  * thread.
  */
-static struct sim_thread *pick_fifo(void)
+struct sim_thread *sched_pick_fifo(void)
 {
 	for (;;) {
 		u32 due = events_due();
@@ -232,13 +232,15 @@ static struct sim_thread *pick_chosen(void)
 	}
 }
 
-static void schedule(void)
+void sched_next(void)
 {
 	struct sim_thread *self = sched.running, *next;
 
 	/* Whoever is woken from here on, the caller included, has to be picked. */
 	sched_current = &irq_thread;
-	next = world.fifo ? pick_fifo() : pick_chosen();
+	next = sched_explored() ? sched_pick_explored() :
+	       world.fifo	 ? sched_pick_fifo() :
+				   pick_chosen();
 	if (next != self)
 		switch_to(next);
 	sched_current = self;
@@ -247,14 +249,7 @@ static void schedule(void)
 void sched_sleep(void)
 {
 	if (sched_current->state == SCHED_WAITING)
-		schedule();
-}
-
-static void make_runnable(struct sim_thread *thread)
-{
-	thread->on_run_queue = true;
-	list_add_tail(&thread->run, &sched.run);
-	sched.nr_run++;
+		sched_next();
 }
 
 bool sched_wake(struct sim_thread *thread)
@@ -263,9 +258,10 @@ bool sched_wake(struct sim_thread *thread)
 		return false;
 	world.counts.wakeups++;
 	thread->state = SCHED_RUNNING;
+	sched_tell_ready(thread);
 	/* A thread about to sleep or preempted while about to: it has not slept yet. */
 	if (thread != sched_current && !thread->on_run_queue)
-		make_runnable(thread);
+		sched_make_runnable(thread);
 	return true;
 }
 
@@ -279,15 +275,15 @@ void sched_preempt_slow(void)
 		return;
 	if (!choose_biased(2, "preempt", 3))
 		return;
-	make_runnable(self);
-	schedule();
+	sched_make_runnable(self);
+	sched_next();
 }
 
 void sim_yield(void)
 {
 	shim_might_sleep("sim_yield()", SHIM_SITE);
-	make_runnable(sched_current);
-	schedule();
+	sched_make_runnable(sched_current);
+	sched_next();
 }
 
 void sched_set_preemptible(bool on)
@@ -307,7 +303,7 @@ static void thread_main(transfer_t from)
 	self->fn(self->arg);
 	thread_ended(self);
 	sched.left = self->stack;
-	schedule();
+	sched_next();
 	abort();
 }
 
@@ -323,14 +319,14 @@ void sched_thread_begin(struct sim_thread *thread)
 	stack->context =
 		make_fcontext((char *)stack->bottom + stack->size, stack->size, thread_main);
 	thread->stack = stack;
-	make_runnable(thread);
+	sched_make_runnable(thread);
 }
 
 /* A thread that will never run again gives back its stack, without being unwound. */
 void sched_thread_abandon(struct sim_thread *thread)
 {
 	if (thread->state != SCHED_DEAD)
-		stack_put(thread->stack);
+		sched_stack_put(thread->stack);
 }
 
 void sched_start(void)

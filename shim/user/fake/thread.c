@@ -51,6 +51,7 @@ struct sim_thread *sched_thread_create(const char *name, void (*fn)(void *arg), 
 	thread_init(thread, name);
 	thread->fn = fn;
 	thread->arg = arg;
+	sched_new_process(&thread->process);
 	list_add_tail(&thread->all, &threads.all);
 	sched_hb_release(thread);
 	sched_thread_begin(thread);
@@ -77,6 +78,7 @@ void thread_ended(struct sim_thread *thread)
 	if (thread->irqs_off)
 		sim_fail("thread '%s' ends with interrupts off", thread->name);
 	thread->state = SCHED_DEAD;
+	sched_access(thread, SIM_WRITE);
 	sched_hb_release(thread);
 	sched_hb_release(&threads);
 	sched_wake_all(&thread->joiners);
@@ -92,6 +94,7 @@ void sim_thread_join(sim_thread_t *thread)
 
 	shim_might_sleep(what, SHIM_SITE);
 	sched_enter();
+	sched_access(thread, SIM_WRITE);
 	while (thread->state != SCHED_DEAD)
 		sched_wait_on(&thread->joiners,
 			      &(struct sched_wait){ .what = what, .name = thread->name });
@@ -202,7 +205,8 @@ static void __attribute__((noreturn)) report_deadlock(void)
 
 	line[0] = '\0';
 	list_for_each_entry(thread, &threads.all, all)
-		if (thread->state == SCHED_WAITING && !thread->is_idle_worker)
+		if ((thread->state == SCHED_WAITING && !thread->is_idle_worker) ||
+		    sched_wants_lock(thread))
 			length += describe_wait(thread, line + length, sizeof(line) - length);
 	if (sched_main_thread.state == SCHED_WAITING &&
 	    strcmp(sched_main_thread.wait.what, "sim_run()"))
@@ -227,6 +231,15 @@ void thread_check_locks(const struct sim_thread *thread, const char *when)
 	sim_fail("thread '%s' holds %s '%s' (taken at %s) %s", thread->name,
 		 held->lock && held->lock->spin ? "spinlock" : "mutex",
 		 held->lock ? held->lock->name : "work", held->lock ? site_name(held->lock->site) : "its begin", when);
+}
+
+void threads_each(void (*fn)(struct sim_thread *thread, void *context), void *context)
+{
+	struct sim_thread *thread;
+
+	fn(&sched_main_thread, context);
+	list_for_each_entry(thread, &threads.all, all)
+		fn(thread, context);
 }
 
 /* ---- the world ---- */
@@ -262,15 +275,21 @@ void threads_finish(void)
 	}
 }
 
+/* Of a thread that has ended and that nobody will join. */
+void thread_forget(struct sim_thread *thread)
+{
+	list_del(&thread->all);
+	thread->arg = threads.free;
+	threads.free = thread;
+}
+
 void threads_discard(void)
 {
 	struct sim_thread *thread, *next;
 
 	list_for_each_entry_safe(thread, next, &threads.all, all) {
 		sched_thread_abandon(thread);
-		list_del(&thread->all);
-		thread->arg = threads.free;
-		threads.free = thread;
+		thread_forget(thread);
 	}
 	threads.nr_harness = 0;
 }

@@ -17,6 +17,9 @@ void thread_ended(struct sim_thread *thread);
  * deadlock.
  */
 void threads_idle(void);
+/* sched_main_thread first. */
+void threads_each(void (*fn)(struct sim_thread *thread, void *context), void *context);
+void thread_forget(struct sim_thread *thread);
 /* A finding that names the locks held, if any. */
 void thread_check_locks(const struct sim_thread *thread, const char *when);
 

@@ -31,8 +31,10 @@ void shim_wait_begin(struct wait_queue_entry *entry)
 
 void shim_wait_prepare(wait_queue_head_t *wq, struct wait_queue_entry *entry)
 {
+	sched_point("wait_event", wq->name, NULL);
 	sched_enter();
 	waitqueue_use(wq);
+	sched_access(wq, SIM_WRITE);
 	if (list_empty(&entry->entry))
 		list_add_tail(&entry->entry, &wq->head);
 	entry->thread->state = SCHED_WAITING;
@@ -60,8 +62,10 @@ void shim_wait_finish(wait_queue_head_t *wq, struct wait_queue_entry *entry)
 {
 	sched_enter();
 	entry->thread->state = SCHED_RUNNING;
-	if (!list_empty(&entry->entry))
+	if (!list_empty(&entry->entry)) {
+		sched_access(wq, SIM_WRITE);
 		list_del_init(&entry->entry);
+	}
 	sched_hb_acquire(wq);
 	sched_exit();
 }
@@ -69,6 +73,7 @@ void shim_wait_finish(wait_queue_head_t *wq, struct wait_queue_entry *entry)
 static void wake_all(wait_queue_head_t *wq)
 {
 	waitqueue_use(wq);
+	sched_access(wq, list_empty(&wq->head) ? SIM_READ : SIM_WRITE);
 	sched_hb_release(wq);
 	while (!list_empty(&wq->head)) {
 		struct wait_queue_entry *entry =
@@ -82,6 +87,7 @@ static void wake_all(wait_queue_head_t *wq)
 /* wait_event() does not wait exclusively: wake_up() wakes everyone. */
 void wake_up(wait_queue_head_t *wq)
 {
+	sched_point("wake_up", wq->name, NULL);
 	sched_enter();
 	wake_all(wq);
 	sched_exit();
@@ -97,8 +103,10 @@ int waitqueue_active(wait_queue_head_t *wq)
 {
 	int active;
 
+	sched_point("waitqueue_active", wq->name, NULL);
 	sched_enter();
 	waitqueue_use(wq);
+	sched_access(wq, SIM_READ);
 	active = !list_empty(&wq->head);
 	sched_exit();
 	return active;
@@ -115,6 +123,7 @@ void shim_completion_init(struct completion *c, const char *name)
 void reinit_completion(struct completion *c)
 {
 	sched_enter();
+	sched_access(c, SIM_WRITE);
 	c->done = 0;
 	sched_exit();
 }
@@ -122,8 +131,10 @@ void reinit_completion(struct completion *c)
 /* One waiter goes on for each complete(): here the waiters are struct sched_waiter, in order. */
 void complete(struct completion *c)
 {
+	sched_point("complete", c->wait.name, NULL);
 	sched_enter();
 	waitqueue_use(&c->wait);
+	sched_access(c, SIM_WRITE);
 	sched_hb_release(c);
 	if (c->done != UINT_MAX)
 		c->done++;
@@ -134,8 +145,10 @@ void complete(struct completion *c)
 
 void complete_all(struct completion *c)
 {
+	sched_point("complete_all", c->wait.name, NULL);
 	sched_enter();
 	waitqueue_use(&c->wait);
+	sched_access(c, SIM_WRITE);
 	sched_hb_release(c);
 	c->done = UINT_MAX;
 	sched_wake_all(&c->wait.head);
@@ -150,11 +163,14 @@ void shim_wait_for_completion(struct completion *c, const char *site)
 				   .site = site };
 
 	shim_might_sleep("wait_for_completion()", site);
-	sched_preempt();
+	sched_point(wait.what, wait.name, site);
 	sched_enter();
 	waitqueue_use(&c->wait);
-	while (!c->done)
+	sched_access(c, SIM_WRITE);
+	while (!c->done) {
 		sched_wait_on(&c->wait.head, &wait);
+		sched_access(c, SIM_WRITE);
+	}
 	if (c->done != UINT_MAX)
 		c->done--;
 	sched_hb_acquire(c);
@@ -165,7 +181,9 @@ bool completion_done(struct completion *c)
 {
 	bool done;
 
+	sched_point("completion_done", c->wait.name, NULL);
 	sched_enter();
+	sched_access(c, SIM_READ);
 	done = c->done != 0;
 	if (done)
 		sched_hb_acquire(c);

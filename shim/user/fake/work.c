@@ -77,6 +77,7 @@ static void run_work(struct worker *worker, struct work_struct *item)
 	u32 class = lockdep_class(item->key, item->name);
 	const char *name = item->name;
 
+	sched_access(item, SIM_WRITE);
 	list_del(&item->entry);
 	list_del(&item->all_pending);
 	item->pending = false;
@@ -99,6 +100,7 @@ static void run_work(struct worker *worker, struct work_struct *item)
 	lockdep_release(NULL, class);
 	self->is_idle_worker = true;
 	worker->running = NULL;
+	sched_access(wq, SIM_WRITE);
 	sched_hb_release(wq);
 	sched_wake_all(&wq->waiters);
 }
@@ -111,9 +113,16 @@ static void worker_main(void *arg)
 
 	sched_enter();
 	worker->thread->is_idle_worker = true;
-	while (!wq->dying) {
-		struct work_struct *item = next_work(wq);
+	for (;;) {
+		struct work_struct *item;
 
+		sched_exit();
+		sched_point("next work", wq->name, NULL);
+		sched_enter();
+		sched_access(wq, SIM_WRITE);
+		if (wq->dying)
+			break;
+		item = next_work(wq);
 		if (!item) {
 			sched_wait_on(&wq->idle, &idle);
 			continue;
@@ -184,7 +193,11 @@ static bool may_queue(const struct workqueue_struct *wq)
 
 bool queue_work(struct workqueue_struct *wq, struct work_struct *item)
 {
+	sched_point("queue_work", item->name, NULL);
 	sched_enter();
+	/* What was before it is seen by the work even where it is pending already; and who was first does not matter. */
+	sched_access(item, SIM_ADD);
+	sched_hb_release(item);
 	check_work(item, "queue_work()");
 	if (unlikely(wq->draining && !may_queue(wq)))
 		sim_fail("queue_work() of '%s' on '%s', which is being destroyed", item->name,
@@ -196,9 +209,9 @@ bool queue_work(struct workqueue_struct *wq, struct work_struct *item)
 	item->pending = true;
 	item->wq = wq;
 	item->sequence = ++work.sequence;
+	sched_access(wq, list_empty(&wq->pending) ? SIM_ADD : SIM_WRITE);
 	list_add_tail(&item->entry, &wq->pending);
 	list_add_tail(&item->all_pending, &work.pending);
-	sched_hb_release(item);
 	if (!sched_wake_first(&wq->idle) && wq->nr_workers < wq->max_active)
 		new_worker(wq);
 	sched_exit();
@@ -208,6 +221,8 @@ bool queue_work(struct workqueue_struct *wq, struct work_struct *item)
 
 bool work_pending(const struct work_struct *item)
 {
+	sched_point("work_pending", item->name, NULL);
+	sched_access(item, SIM_WRITE);
 	return READ_ONCE(item->pending);
 }
 
@@ -240,8 +255,11 @@ static void wait_finished(struct workqueue_struct *wq, const struct work_struct 
 		    (!item || worker->running == item))
 			sim_fail("%s of '%s' at %s by the work itself", wait->what, wait->name,
 				 site_name(wait->site));
-	while (unfinished(wq, item, sequence))
+	sched_access(wq, SIM_WRITE);
+	while (unfinished(wq, item, sequence)) {
 		sched_wait_on(&wq->waiters, wait);
+		sched_access(wq, SIM_WRITE);
+	}
 	sched_hb_acquire(wq);
 }
 
@@ -251,10 +269,11 @@ bool shim_flush_work(struct work_struct *item, const char *site)
 	bool waited = false;
 
 	shim_might_sleep("flush_work()", site);
-	sched_preempt();
+	sched_point(wait.what, wait.name, site);
 	sched_enter();
 	check_work(item, "flush_work()");
 	lockdep_order(lockdep_class(item->key, item->name), site);
+	sched_access(item, SIM_WRITE);
 	if (item->wq && unfinished(item->wq, item, item->sequence)) {
 		waited = true;
 		wait_finished(item->wq, item, item->sequence, &wait);
@@ -269,12 +288,14 @@ bool shim_cancel_work_sync(struct work_struct *item, const char *site)
 	bool was_pending;
 
 	shim_might_sleep("cancel_work_sync()", site);
-	sched_preempt();
+	sched_point(wait.what, wait.name, site);
 	sched_enter();
 	check_work(item, "cancel_work_sync()");
 	lockdep_order(lockdep_class(item->key, item->name), site);
 	was_pending = item->pending;
+	sched_access(item, SIM_WRITE);
 	if (was_pending) {
+		sched_access(item->wq, SIM_WRITE);
 		list_del_init(&item->entry);
 		list_del(&item->all_pending);
 		sched_wake_all(&item->wq->waiters);
@@ -297,7 +318,7 @@ void shim_flush_workqueue(struct workqueue_struct *wq, const char *site)
 	struct sched_wait wait = { .what = "flush_workqueue()", .name = wq->name, .site = site };
 
 	shim_might_sleep("flush_workqueue()", site);
-	sched_preempt();
+	sched_point(wait.what, wait.name, site);
 	sched_enter();
 	wait_finished(wq, NULL, work.sequence, &wait);
 	sched_exit();
@@ -353,7 +374,7 @@ void destroy_workqueue(struct workqueue_struct *wq)
 			sim_fail("destroy_workqueue() of '%s': work queues itself again and again",
 				 wq->name);
 		wait_finished(wq, NULL, work.sequence, &wait);
-	} while (!list_empty(&wq->pending));
+	} while (unfinished(wq, NULL, U64_MAX));
 	wq->dying = true;
 	sched_wake_all(&wq->idle);
 	while (wq->nr_workers)

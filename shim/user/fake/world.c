@@ -74,6 +74,10 @@ u32 choose_biased(u32 n, const char *what, u32 bias)
 
 	if (n <= 1 || world.fifo)
 		return 0;
+#ifdef SHIM_WATCHED
+	if (sched_explorer)
+		return sched_explorer->choose(n, what);
+#endif
 	sched_enter();
 	if (state.chooser) {
 		choice = state.chooser(state.chooser_context, n, what);

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What an explorer of schedules is told and asked by the simulated kernel (SHIM_WATCHED builds, on fibers).
+ *
+ * While an explorer is set, everything that can run is a *process*: threads, and interrupts, each of which has a stack
+ * of its own and is preempted like a thread, as on another CPU. A process runs in *steps*. It stops before each operation that others could notice (a
+ * lock, a wake-up, an atomic or volatile access, ...), and pick() says which process takes the next step. What a step has touched, it tells
+ * with access(); two steps of different processes that touch nothing in conflict may be exchanged without anybody
+ * noticing. Time goes on only when nothing is ready.
+ *
+ * Processes are numbered from 1 in the order in which they come into being, in the whole world; so the same choices give the same
+ * numbers. All functions are called on the stack of the process that runs and must not touch the simulated kernel; pick() and
+ * choose() need not return (the explorer may put the memory of the program back to an earlier state).
+ */
+#ifndef SHIM_EXPLORE_H
+#define SHIM_EXPLORE_H
+
+#include "shim.h"
+
+/* Accesses of the same kind commute where they do not change each other's result; conflict() below is the one rule. */
+enum sim_access {
+	SIM_READ,
+	SIM_ADD,	/* counts, sets a flag: in whatever order, the result is the same, and is not looked at */
+	SIM_BEGIN,	/* of the harness: a request begins, ... */
+	SIM_END,	/* ... or ends: of two requests it matters only if one ends before the other begins */
+	SIM_WRITE,
+	SIM_LOCK,	/* taken; released in the same or a later step of the process, which is then SIM_UNLOCK */
+	SIM_UNLOCK,
+};
+
+static inline bool sim_conflict(enum sim_access a, enum sim_access b)
+{
+	return a >= SIM_WRITE || b >= SIM_WRITE || a != b;
+}
+
+/* A process that is ready, and what it is about to do. */
+struct sim_step {
+	u32 process;
+	bool interrupt;
+	const char *thread;	/* its name */
+	const char *what;	/* "mutex_lock", ...; NULL: it goes on after a sleep */
+	const char *name;	/* of the lock, ...; or NULL */
+	const char *site;	/* file:line, or NULL */
+};
+
+struct sim_explorer {
+	/* The index of the one that goes on. In order of their numbers. */
+	u32 (*pick)(const struct sim_step *ready, u32 n);
+	/* Of @n > 1 alternatives that are no question of order: does this allocation fail? */
+	u32 (*choose)(u32 n, const char *what);
+	/* The step that runs has touched this. @part tells the parts of an object apart that do not conflict. */
+	void (*access)(const void *object, u32 part, enum sim_access kind);
+	/* It has made @process ready, or brought it into being. */
+	void (*enables)(u32 process);
+	/* Nothing was ready: whatever comes after comes after everything before. */
+	void (*idle)(void);
+	/* Order as the memory model has it, of plain accesses: what was before release() is seen after acquire(). */
+	void (*acquire)(const void *object);
+	void (*release)(const void *object);
+	/* Memory is given out, or back: what was known about accesses to it is of no use any more. */
+	void (*allocated)(const void *start, size_t size);
+	void (*freed)(const void *start, size_t size);
+};
+
+/*
+ * NULL: none from now on. In a thread of the harness, nothing else being ready (sim_settle()). The world's strategy is
+ * SIM_FIFO, which holds before and after.
+ */
+void sim_explore(const struct sim_explorer *explorer);
+
+/* The number of the process that runs. */
+u32 sim_process(void);
+
+/* Of the harness: the step that runs has touched something of its own, with SIM_BEGIN, SIM_END, ... */
+void sim_touch(const void *object, u32 part, enum sim_access kind);
+
+/*
+ * The stacks of all fibers that may run again, for who wants to save and restore them: what is in use is [low, high). @low NULL:
+ * that of the caller; @high NULL: the one on which the world was started.
+ */
+void sim_each_stack(void (*fn)(void *context, void *low, void *high), void *context);
+/* So many stacks are made now; an explored world has no more. */
+void sim_reserve_stacks(u32 n);
+
+#endif /* SHIM_EXPLORE_H */
