@@ -41,23 +41,13 @@ ssize_t strscpy(char *dest, const char *src, size_t count)
 void *memchr_inv(const void *start, int c, size_t bytes)
 {
 	const u8 *p = start;
-	u64 pattern = 0x0101010101010101ULL * (u8)c, word, words[4];
 
-	for (; bytes >= sizeof(words); p += sizeof(words), bytes -= sizeof(words)) {
-		memcpy(words, p, sizeof(words));
-		if ((words[0] ^ pattern) | (words[1] ^ pattern) | (words[2] ^ pattern) |
-		    (words[3] ^ pattern))
-			break;
-	}
-	for (; bytes >= sizeof(word); p += sizeof(word), bytes -= sizeof(word)) {
-		memcpy(&word, p, sizeof(word));
-		if (word != pattern)
-			break;
-	}
-	for (; bytes; p++, bytes--)
-		if (*p != (u8)c)
-			return (void *)p;
-	return NULL;
+	/* All alike, nearly always; and each like the next is what the C library is quick to say. */
+	if (!bytes || (*p == (u8)c && !memcmp(p, p + 1, bytes - 1)))
+		return NULL;
+	while (*p == (u8)c)
+		p++;
+	return (void *)p;
 }
 
 static int digit_value(char c)
