@@ -75,6 +75,12 @@ u32 sim_process(void);
 void sim_touch(const void *object, u32 part, enum sim_access kind);
 
 /*
+ * The step that runs ends before an access to @object by means that the shim does not see (an atomic or volatile one);
+ * the next one begins with it. Without an explorer: nothing.
+ */
+void sim_point(const char *what, const void *object, enum sim_access kind);
+
+/*
  * The stacks of all fibers that may run again, for who wants to save and restore them: what is in use is [low, high). @low NULL:
  * that of the caller; @high NULL: the one on which the world was started.
  */

@@ -51,6 +51,14 @@ void sched_point_slow(const char *what, const char *name, const char *site, stru
 	self->wants = NULL;
 }
 
+void sim_point(const char *what, const void *object, enum sim_access kind)
+{
+	if (!sched_explorer)
+		return;
+	sched_point_slow(what, NULL, NULL, NULL);
+	sched_explorer->access(object, 0, kind);
+}
+
 /* Who locks what it holds itself goes on, and is found out. */
 static bool may_go_on(const struct sim_thread *thread)
 {

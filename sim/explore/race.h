@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Data races: two accesses of core/ or stores/ to the same memory by different processes, one of them a write, not both
+ * atomic, and neither before the other by what the code has done to order them (locks, wake-ups, queued work, acquire and release). A finding
+ * in every schedule that has the two accesses, even where they happen far apart.
+ *
+ * race.c answers the calls that the compiler has put in front of every access (-fsanitize=thread). Atomic and volatile accesses are
+ * no races, but steps of their own: they call sim_point().
+ *
+ * The state (who has seen what, who touched what last) is outside of the memory that is rewound, with a log to undo it.
+ */
+#ifndef EXPLORE_RACE_H
+#define EXPLORE_RACE_H
+
+#include "shim.h"
+
+/* Forgets everything: an exploration begins. Nothing is watched before, nor after race_stop(). */
+void race_start(void);
+void race_stop(void);
+/* Where steps are only repeated that have been watched already: nothing is recorded. */
+void race_pause(bool pause);
+/* The state now; and back to it, which must be a mark of this run that lies before. */
+u32 race_mark(void);
+void race_back(u32 mark);
+
+/* A step of @process begins. It is after everything that process has done, and that those who enabled it had done until then. */
+void race_step(u32 process);
+void race_enables(u32 process);
+/* What comes next, of whomever, is after everything before. */
+void race_idle(void);
+void race_acquire(const void *object);
+void race_release(const void *object);
+void race_allocated(const void *start, size_t size);
+void race_freed(const void *start, size_t size);
+
+#endif /* EXPLORE_RACE_H */
