@@ -156,7 +156,8 @@ static struct mem_header *large_alloc(size_t size, bool zero)
 static void large_free(struct large *large)
 {
 	list_del(&large->entry);
-	large->header.magic = MEM_FREE;
+	/* For who frees it again, although it is given back: the compiler must not leave this out. */
+	WRITE_ONCE(large->header.magic, MEM_FREE);
 	if (ARENA_PLAIN || large->header.size > LARGE_KEPT_SIZE) {
 		free(large);
 		return;
