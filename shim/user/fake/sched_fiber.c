@@ -258,10 +258,11 @@ bool sched_wake(struct sim_thread *thread)
 		return false;
 	world.counts.wakeups++;
 	thread->state = SCHED_RUNNING;
-	sched_tell_ready(thread);
 	/* A thread about to sleep or preempted while about to: it has not slept yet. */
-	if (thread != sched_current && !thread->on_run_queue)
+	if (thread != sched_current && !thread->on_run_queue) {
 		sched_make_runnable(thread);
+		sched_tell_ready(thread);
+	}
 	return true;
 }
 

@@ -53,6 +53,8 @@ void shim_wait_schedule(wait_queue_head_t *wq, struct wait_queue_entry *entry,
 		shim_might_sleep("wait_event()", site);
 	}
 	self->wait = (struct sched_wait){ .what = "wait_event", .name = condition, .site = site };
+	/* Whether it sleeps at all depends on who has woken it. */
+	sched_access(wq, SIM_WRITE);
 	sched_sleep();
 	sched_hb_acquire(wq);
 	sched_exit();
