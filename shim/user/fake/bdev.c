@@ -15,12 +15,12 @@
 static LIST_HEAD(devices);
 
 #define MAX_MINORS (1U << 16)
-static u64 used_minors[256][MAX_MINORS / 64]; /* by major; only touched where used */
+static u64 used_minors[2][MAX_MINORS / 64]; /* of DISK_MAJOR, of DM_MAJOR */
 
 /* The lowest free one; MAX_MINORS if there is none. */
 static unsigned int take_minor(unsigned int major)
 {
-	u64 *used = used_minors[major];
+	u64 *used = used_minors[major == DM_MAJOR];
 	unsigned int i;
 
 	for (i = 0; i < MAX_MINORS / 64; i++) {
@@ -96,7 +96,7 @@ void bdev_remove(struct block_device *bdev)
 {
 	sched_enter();
 	list_del(&bdev->bd_list);
-	used_minors[MAJOR(bdev->bd_dev)][MINOR(bdev->bd_dev) / 64] &=
+	used_minors[MAJOR(bdev->bd_dev) == DM_MAJOR][MINOR(bdev->bd_dev) / 64] &=
 		~(1ULL << MINOR(bdev->bd_dev) % 64);
 	sched_exit();
 }

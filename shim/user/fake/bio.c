@@ -324,11 +324,16 @@ int blkdev_issue_zeroout(struct block_device *bdev, sector_t sector, sector_t nr
 
 /* ---- memory ---- */
 
-#define POOL_QUARANTINE 64 /* pieces that are free before the first is used again */
+/* Pieces that are free before the first is used again. */
+#ifdef SHIM_WATCHED
+#define POOL_QUARANTINE 8 /* an explorer copies them all the time */
+#else
+#define POOL_QUARANTINE 64
+#endif
 #ifdef SHIM_ASAN
 #define POOL_SLAB 1 /* each piece between red zones */
 #else
-#define POOL_SLAB 64
+#define POOL_SLAB POOL_QUARANTINE
 #endif
 
 void bio_pool_init(struct bio_pool *pool, const char *name, size_t size)
