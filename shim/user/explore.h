@@ -82,7 +82,7 @@ void sim_point(const char *what, const void *object, enum sim_access kind);
 
 /*
  * The stacks of all fibers that may run again, for who wants to save and restore them: what is in use is [low, high). @low NULL:
- * that of the caller; @high NULL: the one on which the world was started.
+ * that of the caller; @high NULL: the one on which the world was started. Without a world: the caller's alone, both NULL.
  */
 void sim_each_stack(void (*fn)(void *context, void *low, void *high), void *context);
 /* So many stacks are made now; an explored world has no more. */

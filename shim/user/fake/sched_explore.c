@@ -183,6 +183,10 @@ void sim_each_stack(void (*fn)(void *context, void *low, void *high), void *cont
 {
 	struct each_stack each = { fn, context };
 
+	if (!world.active) {
+		fn(context, NULL, NULL);
+		return;
+	}
 	threads_each(tell_stack, &each);
 }
 
