@@ -23,7 +23,9 @@
 #include "grow.h"
 #include "race.h"
 #include "search.h"
+#include "story.h"
 #include "trace.h"
+#include "walk.h"
 
 /* Steps between two checkpoints: one costs as much as running about so many steps. */
 #define CHECKPOINT_STEPS 24
@@ -70,9 +72,10 @@ static struct search {
 	bool inside; /* between search_begin() and search_end() */
 	u32 last_checkpoint;
 	u32 first_process; /* that called search_begin() */
-	u64 random;
+	void (*program)(void *arg);
+	void *arg;
+	struct checkpoint *pristine; /* before the program */
 	GROWING(u32) schedule; /* of the finding, and of a random run */
-	struct pct *pct;
 } *x;
 
 /* ---- nodes ---- */
@@ -125,33 +128,52 @@ static struct node *node_of(u32 nr)
 
 /* ---- races ---- */
 
-/* Could @s have taken its step before all of these, as far as anybody would notice? */
-static bool sleeper_is_first(const struct sleeper *s, const u32 *others, u32 nr_others)
+static bool is_bounded(void)
 {
-	for (u32 i = 0; i < nr_others; i++) {
-		u32 nr;
-		const struct touch *touches = trace_touches(others[i], &nr);
+	return x->options.preemptions != NO_LIMIT;
+}
 
-		if (trace_step(others[i])->process == s->process ||
-		    touches_conflict(s->touches, s->nr, touches, nr))
-			return false;
+/*
+ * What is put on the list: one of those that could begin the other order; unless one of them has been, or is going to be,
+ * chosen there, or sleeps there: then every schedule with the other order has been or will be seen.
+ */
+static void plan(struct node *node, u32 process)
+{
+	if (process != node->process && !holds(node->todo.at, node->todo.nr, process) &&
+	    !find_sleeper(node->done.at, node->done.nr, process))
+		*push(&node->todo) = process;
+}
+
+/*
+ * With a bound, the other order may be within it only when the switch comes where the process of the first step
+ * was switched to: there, too (Coons, Musuvathi, McKinley, Bounded Partial-Order Reduction, OOPSLA 2013).
+ */
+static void reverse_earlier(const struct race *race)
+{
+	u32 step = race->first, process = trace_step(race->second)->process;
+	struct node *node;
+
+	while (step && trace_step(step - 1)->process == trace_step(step)->process)
+		step--;
+	node = node_of(step);
+	if (holds(node->ready.at, node->ready.nr, process)) {
+		plan(node, process);
+		return;
 	}
-	return true;
+	for (u32 i = 0; i < node->ready.nr; i++)
+		plan(node, node->ready.at[i]);
 }
 
 static void reverse(const struct race *race)
 {
 	struct node *node = node_of(race->first);
-	u32 nr, nr_others, second = trace_step(race->second)->process;
-	const u32 *others, *initials = trace_initials(race, &nr, &others, &nr_others);
+	u32 nr, second = trace_step(race->second)->process;
+	const u32 *initials = trace_initials(race, &nr);
 
 	for (u32 i = 0; i < nr; i++)
 		if (initials[i] == node->process || holds(node->todo.at, node->todo.nr, initials[i]) ||
 		    find_sleeper(node->done.at, node->done.nr, initials[i]) ||
 		    find_sleeper(node->sleep.at, node->sleep.nr, initials[i]))
-			return;
-	for (u32 i = 0; i < node->sleep.nr; i++)
-		if (sleeper_is_first(&node->sleep.at[i], others, nr_others))
 			return;
 	if (holds(initials, nr, second) && holds(node->ready.at, node->ready.nr, second)) {
 		*push(&node->todo) = second;
@@ -177,8 +199,11 @@ static void end_step(void)
 		return;
 	x->open = false;
 	races = trace_end_step(&nr);
-	for (u32 i = 0; i < nr && x->options.strategy == SEARCH_ALL; i++)
+	for (u32 i = 0; i < nr && x->options.strategy == SEARCH_ALL; i++) {
 		reverse(&races[i]);
+		if (is_bounded())
+			reverse_earlier(&races[i]);
+	}
 }
 
 static void begin_step(const struct sim_step *step)
@@ -187,21 +212,13 @@ static void begin_step(const struct sim_step *step)
 	grow(&x->node_of_step, trace_length());
 	x->node_of_step.at[trace_length() - 1] = x->at - 1;
 	x->open = true;
+	story_step(step);
 	x->result.counts.steps++;
 	if (trace_length() > x->options.max_steps)
 		sim_fail("no end after %u steps: livelock, or a scenario too large", x->options.max_steps);
 }
 
 /* ---- choosing ---- */
-
-static u64 draw(u64 n)
-{
-	u64 z = (x->random += 0x9E3779B97F4A7C15ULL);
-
-	z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ULL;
-	z = (z ^ (z >> 27)) * 0x94D049BB133111EBULL;
-	return (z ^ (z >> 31)) % n;
-}
 
 /* What sleeps in the new node: what slept in or was done at the one before, unless its step has woken it. */
 static void inherit_sleepers(struct node *node)
@@ -250,8 +267,7 @@ static u32 choose_process(const struct node *node)
 	case SEARCH_ALL:
 		return first_choice(node);
 	case SEARCH_RANDOM:
-	case SEARCH_PCT: /* TODO */
-		return node->ready.at[draw(node->ready.nr)];
+		return node->ready.at[walk_pick(node->ready.at, node->ready.nr, node->step)];
 	case SEARCH_FIXED:
 		if (i < x->options.nr_schedule && holds(node->ready.at, node->ready.nr, x->options.schedule[i]))
 			return x->options.schedule[i];
@@ -276,7 +292,8 @@ static void node_new(const struct sim_step *ready, u32 n, struct checkpoint *che
 	node->step = trace_length();
 	for (u32 i = 0; i < n; i++)
 		*push(&node->ready) = ready[i].process;
-	if (x->options.strategy == SEARCH_ALL)
+	/* What sleeps may have been seen only beyond the bound. */
+	if (x->options.strategy == SEARCH_ALL && !is_bounded())
 		inherit_sleepers(node);
 	node->race_mark = x->options.no_races ? 0 : race_mark();
 	x->at++; /* it is there, even if nobody can be chosen */
@@ -339,9 +356,11 @@ static u32 choose(u32 n, const char *what)
 		node->is_value = true;
 		node->step = trace_length() - 1;
 		node->nr_values = n;
-		node->value = x->options.strategy == SEARCH_ALL ? 0 : (u32)draw(n);
-		if (x->options.strategy == SEARCH_FIXED)
-			node->value = x->at < x->options.nr_schedule ? x->options.schedule[x->at] % n : 0;
+		node->value = 0;
+		if (x->options.strategy == SEARCH_RANDOM)
+			node->value = walk_value(n);
+		else if (x->options.strategy == SEARCH_FIXED && x->at < x->options.nr_schedule)
+			node->value = x->options.schedule[x->at] % n;
 	}
 	return x->nodes.at[x->at++].value;
 }
@@ -416,6 +435,7 @@ void search_begin(void)
 	if (x->inside)
 		sim_fail("search_begin() twice");
 	x->inside = true;
+	x->result.began = true;
 	x->first_process = sim_process();
 	sim_explore(&explorer);
 }
@@ -433,16 +453,11 @@ void search_fail(void *context, const char *what)
 	rewind_leave(RUN_FOUND);
 }
 
-struct start {
-	void (*program)(void *arg);
-	void *arg;
-};
-
-static void start(void *arg)
+/* On the stack of the program. Later searches begin at the checkpoint. */
+static void start(void *unused)
 {
-	const struct start *s = arg;
-
-	s->program(s->arg);
+	x->pristine = rewind_mark();
+	x->program(x->arg);
 	rewind_leave(RUN_COMPLETE);
 }
 
@@ -526,6 +541,19 @@ static bool next_branch(void)
 	return false;
 }
 
+/* A walk begins anew. */
+static void next_walk(void)
+{
+	const struct search_counts *c = &x->result.counts;
+
+	while (x->nodes.nr > 1)
+		node_pop();
+	walk_start(x->options.seed + c->traces, x->options.depth, (u32)c->max_steps);
+	x->target = 0;
+	x->live = 0;
+	x->nodes.at[0].process = choose_process(&x->nodes.at[0]);
+}
+
 static int go_back(void)
 {
 	const struct node *live = &x->nodes.at[x->live];
@@ -588,7 +616,6 @@ static void forget_all(void)
 
 const struct search_result *search(const struct search_options *options, void (*program)(void *arg), void *arg)
 {
-	struct start s = { program, arg };
 	enum outcome outcome;
 
 	if (!x) {
@@ -598,17 +625,24 @@ const struct search_result *search(const struct search_options *options, void (*
 	}
 	forget_all();
 	x->options = *options;
-	x->random = options->seed;
+	walk_start(options->seed, options->depth, 1000);
 	if (!options->no_races)
 		race_start();
-	outcome = rewind_run(start, &s);
+	story_start(options->story);
+	x->program = program;
+	x->arg = arg;
+	outcome = x->pristine ? rewind_back(x->pristine) : rewind_run(start, NULL);
 	count_run(outcome);
 	while (outcome != RUN_FOUND) {
 		struct search_counts *c = &x->result.counts;
 
 		if (c->traces + c->redundant >= options->max_runs)
 			break;
-		if (!next_branch()) {
+		if (options->strategy == SEARCH_FIXED)
+			break;
+		if (options->strategy == SEARCH_RANDOM) {
+			next_walk();
+		} else if (!next_branch()) {
 			x->result.complete = !c->cut;
 			break;
 		}

@@ -12,8 +12,7 @@
 
 enum search_strategy {
 	SEARCH_ALL,	/* one schedule of each trace */
-	SEARCH_RANDOM,	/* each choice from the seed */
-	SEARCH_PCT,	/* priorities from the seed, lowered at a few places */
+	SEARCH_RANDOM,	/* choices from the seed (walk.h) */
 	SEARCH_FIXED,	/* one schedule, given */
 };
 
@@ -24,9 +23,10 @@ struct search_options {
 	u64 seed;
 	u64 max_runs;		/* of random ones: how many; of all: give up after so many */
 	u64 preemptions;	/* SEARCH_ALL: at most so many; or NO_LIMIT */
-	u32 depth;		/* SEARCH_PCT: bugs that so many ordering constraints make happen */
+	u32 depth;		/* SEARCH_RANDOM: of PCT; 0: no priorities */
 	u32 max_steps;		/* more are a finding: it does not end */
 	bool no_races;		/* do not look for data races */
+	bool story;		/* tell it (story.h) */
 	const u32 *schedule;	/* SEARCH_FIXED: processes and values, in order */
 	u32 nr_schedule;
 };
@@ -41,6 +41,7 @@ struct search_counts {
 
 struct search_result {
 	struct search_counts counts;
+	bool began;		/* search_begin() was called */
 	bool complete;		/* every trace was seen */
 	bool found;
 	char what[1024];	/* the finding */

@@ -54,7 +54,6 @@ static struct trace {
 	GROWING(u64) words; /* the sets, one after the other */
 	GROWING(struct candidate) candidates;
 	GROWING(struct race) races;
-	GROWING(u32) others;
 	GROWING(u32) initials;
 	GROWING(u64) set; /* scratch */
 	u32 *table; /* of objects, + 1; open addressing */
@@ -357,13 +356,12 @@ const struct race *trace_end_step(u32 *nr_races)
 	return t->races.at;
 }
 
-const u32 *trace_initials(const struct race *race, u32 *n, const u32 **others, u32 *nr_others)
+const u32 *trace_initials(const struct race *race, u32 *n)
 {
 	u32 words = words_for(race->second + 1);
 
 	grow(&t->set, words);
 	memset(t->set.at, 0, words * sizeof(*t->set.at));
-	t->others.nr = 0;
 	t->initials.nr = 0;
 	for (u32 i = race->first + 1; i <= race->second; i++) {
 		const u64 *past;
@@ -377,11 +375,8 @@ const u32 *trace_initials(const struct race *race, u32 *n, const u32 **others, u
 		if (first)
 			*push(&t->initials) = t->steps.at[i].process;
 		set_add(t->set.at, i);
-		*push(&t->others) = i;
 	}
 	*n = t->initials.nr;
-	*others = t->others.at;
-	*nr_others = t->others.nr;
 	return t->initials.at;
 }
 

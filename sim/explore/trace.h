@@ -54,9 +54,9 @@ const struct race *trace_end_step(u32 *nr_races);
 bool trace_before(u32 a, u32 b);
 /*
  * Of the steps after @race->first that do not happen after it, up to and including @race->second: which could be the
- * very first? Their processes; valid until the next call. *others: all of these steps, in order.
+ * very first? Their processes; valid until the next call.
  */
-const u32 *trace_initials(const struct race *race, u32 *n, const u32 **others, u32 *nr_others);
+const u32 *trace_initials(const struct race *race, u32 *n);
 
 bool touches_conflict(const struct touch *a, u32 nr_a, const struct touch *b, u32 nr_b);
 

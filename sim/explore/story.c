@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <stdarg.h>
+#include <string.h>
+
+#include "grow.h"
+#include "story.h"
+
+#define COLUMN_WIDTH 34
+
+struct line {
+	u32 column;
+	bool note;
+	char text[160];
+};
+
+struct column {
+	char name[32];
+};
+
+static struct story {
+	bool tell;
+	GROWING(struct column) columns;
+	GROWING(struct line) lines;
+} *story;
+
+void story_start(bool tell)
+{
+	if (!story)
+		story = keep_alloc(sizeof(*story));
+	story->tell = tell;
+	story->columns.nr = 0;
+	story->lines.nr = 0;
+}
+
+static u32 column_of(const char *name)
+{
+	struct column *column;
+
+	for (u32 i = 0; i < story->columns.nr; i++)
+		if (!strcmp(story->columns.at[i].name, name))
+			return i;
+	column = push(&story->columns);
+	snprintf(column->name, sizeof(column->name), "%s", name);
+	return story->columns.nr - 1;
+}
+
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+void story_step(const struct sim_step *step)
+{
+	struct line *line;
+	u32 column;
+	size_t n;
+
+	if (!story || !story->tell)
+		return;
+	column = column_of(step->thread);
+	line = push(&story->lines);
+	line->column = column;
+	line->note = false;
+	n = (size_t)scnprintf(line->text, sizeof(line->text), "%s", step->what ? step->what : "goes on");
+	if (step->name)
+		n += (size_t)scnprintf(line->text + n, sizeof(line->text) - n, " %s", step->name);
+	if (step->site)
+		scnprintf(line->text + n, sizeof(line->text) - n, " %s", base_name(step->site));
+}
+
+void story_note(const char *fmt, ...)
+{
+	struct line *line;
+	va_list args;
+
+	if (!story || !story->tell || !story->lines.nr)
+		return;
+	line = push(&story->lines);
+	line->column = story->lines.at[story->lines.nr - 2].column;
+	line->note = true;
+	va_start(args, fmt);
+	vsnprintf(line->text, sizeof(line->text), fmt, args);
+	va_end(args);
+}
+
+/* A step that says nothing but that it goes on, and has no note, is of no interest. */
+static bool is_boring(u32 i)
+{
+	const struct line *line = &story->lines.at[i];
+
+	return !line->note && !strcmp(line->text, "goes on") &&
+	       (i + 1 == story->lines.nr || !story->lines.at[i + 1].note);
+}
+
+void story_print(FILE *out)
+{
+	u32 step = 0;
+
+	if (!story)
+		return;
+	fprintf(out, "%5s", "");
+	for (u32 i = 0; i < story->columns.nr; i++)
+		fprintf(out, " | %-*s", i + 1 == story->columns.nr ? 0 : COLUMN_WIDTH, story->columns.at[i].name);
+	fputc('\n', out);
+	for (u32 i = 0; i < story->lines.nr; i++) {
+		const struct line *line = &story->lines.at[i];
+
+		step += !line->note;
+		if (is_boring(i))
+			continue;
+		if (line->note)
+			fprintf(out, "%5s", "");
+		else
+			fprintf(out, "%5u", step);
+		for (u32 c = 0; c < line->column; c++)
+			fprintf(out, " | %*s", COLUMN_WIDTH, "");
+		fprintf(out, " | %s%s\n", line->note ? "  * " : "", line->text);
+	}
+}
