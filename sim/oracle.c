@@ -194,7 +194,7 @@ struct oracle_device *oracle_fork_begin(struct oracle *o, snapid_t id, struct or
 	return device;
 }
 
-static void live_add(struct oracle *o, struct oracle_device *device)
+static void by_id_add(struct oracle *o, struct oracle_device *device)
 {
 	u32 i = id_position(o, device->id);
 
@@ -205,6 +205,19 @@ static void live_add(struct oracle *o, struct oracle_device *device)
 	memmove(&o->by_id[i + 1], &o->by_id[i], (o->nr_live - i) * sizeof(*o->by_id));
 	o->by_id[i] = device;
 	o->nr_live++;
+}
+
+static void by_id_remove(struct oracle *o, struct oracle_device *device)
+{
+	u32 i = id_position(o, device->id);
+
+	o->nr_live--;
+	memmove(&o->by_id[i], &o->by_id[i + 1], (o->nr_live - i) * sizeof(*o->by_id));
+}
+
+static void live_add(struct oracle *o, struct oracle_device *device)
+{
+	by_id_add(o, device);
 	device->live_older = o->live_newest;
 	if (device->live_older)
 		device->live_older->live_younger = device;
@@ -213,10 +226,7 @@ static void live_add(struct oracle *o, struct oracle_device *device)
 
 static void live_remove(struct oracle *o, struct oracle_device *device)
 {
-	u32 i = id_position(o, device->id);
-
-	o->nr_live--;
-	memmove(&o->by_id[i], &o->by_id[i + 1], (o->nr_live - i) * sizeof(*o->by_id));
+	by_id_remove(o, device);
 	if (device->live_older)
 		device->live_older->live_younger = device->live_younger;
 	if (device->live_younger)
@@ -239,6 +249,17 @@ void oracle_fork_end(struct oracle *o, struct oracle_device *snapshot)
 	snapshot->forking = false;
 	o->nr_forking--;
 	live_add(o, snapshot);
+}
+
+void oracle_rename(struct oracle *o, struct oracle_device *snapshot, snapid_t id)
+{
+	bool live = !snapshot->forking && !snapshot->deleted;
+
+	if (live)
+		by_id_remove(o, snapshot);
+	snapshot->id = id;
+	if (live)
+		by_id_add(o, snapshot);
 }
 
 /* ---- the end of a device ---- */

@@ -109,6 +109,9 @@ struct oracle_device *oracle_fork_begin(struct oracle *o, snapid_t id, struct or
 void oracle_fork_end(struct oracle *o, struct oracle_device *snapshot);
 void oracle_fork_cancel(struct oracle *o, struct oracle_device *snapshot);
 
+/* Another id, which none has: the one it was forked with was a guess. */
+void oracle_rename(struct oracle *o, struct oracle_device *snapshot, snapid_t id);
+
 /*
  * The snapshot is gone; @device is not used again, but for the end of what is in flight on it, whose reads
  * are still judged. Sub-snapshots stay.

@@ -109,8 +109,8 @@ const struct script_verb *script_verb_at(unsigned int i); /* NULL at the end */
 /* ---- execution ---- */
 
 /*
- * Whoever wants to know what a script does, and when: each piece of I/O, each step of dmsetup. A begin returns what
- * its end is given. In the thread that does it.
+ * Whoever wants to know what a script does, and when: each piece of I/O; each step of dmsetup, and the verbs fault and
+ * resize. A begin returns what its end is given. In the thread that does it.
  */
 struct script_hooks {
 	u64 (*io_begin)(void *context, const struct script_command *c, sector_t sector, u32 sectors,
@@ -119,6 +119,11 @@ struct script_hooks {
 	u64 (*ctl_begin)(void *context, const struct script_command *c);
 	void (*ctl_end)(void *context, u64 begun, int error);
 	void (*crashed)(void *context); /* script_play() came to `crash` */
+	/*
+	 * Or NULL. Around a parallel block (not one inside of another), in the thread that waits for it: all has
+	 * settled before it begins, and again after its threads have ended.
+	 */
+	void (*parallel)(void *context, bool begins);
 };
 
 struct script_options {

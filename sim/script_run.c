@@ -46,6 +46,7 @@ static struct {
 	char failure[512];
 	const struct script_command *stop; /* the command that is not run, nor those after it; or NULL */
 	const struct script_command *running; /* the last one begun, for messages */
+	unsigned int parallel;	/* blocks under way, one inside of the other */
 } run;
 
 static void run_list(struct script_thread *t, const struct script_command *first);
@@ -76,6 +77,16 @@ void script_ctl_end(u64 begun, int error)
 {
 	if (run.options->hooks)
 		run.options->hooks->ctl_end(run.options->hooks_context, begun, error);
+}
+
+static void parallel_hook(bool begins)
+{
+	const struct script_options *o = run.options;
+
+	if (!o->hooks || !o->hooks->parallel)
+		return;
+	sim_settle();
+	o->hooks->parallel(o->hooks_context, begins);
 }
 
 /* ---- transcript ---- */
@@ -189,6 +200,8 @@ void script_parallel(struct script_thread *t, const struct script_command *c)
 		echo(t, "}");
 		return;
 	}
+	if (!run.parallel++)
+		parallel_hook(true);
 	for (const struct script_command *child = c->block; child; child = child->next) {
 		snprintf(name, sizeof(name), "line-%u", child->line);
 		job = start_job(t, child, name);
@@ -207,6 +220,8 @@ void script_parallel(struct script_thread *t, const struct script_command *c)
 		if (sequence)
 			echo(t, "}");
 	}
+	if (!--run.parallel)
+		parallel_hook(false);
 	t->depth--;
 	echo(t, "}");
 }

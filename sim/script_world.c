@@ -71,8 +71,15 @@ void script_disk(struct script_thread *t, const struct script_command *c)
 
 void script_resize(struct script_thread *t, const struct script_command *c)
 {
-	if (the_disk(t, c))
-		script_result(t, c, disk_resize(c->args.name, c->args.sectors), NULL);
+	u64 begun;
+	int r;
+
+	if (!the_disk(t, c))
+		return;
+	begun = script_ctl_begin(c);
+	r = disk_resize(c->args.name, c->args.sectors);
+	script_ctl_end(begun, r);
+	script_result(t, c, r, NULL);
 }
 
 void script_save(struct script_thread *t, const struct script_command *c)
@@ -142,19 +149,20 @@ void script_fault(struct script_thread *t, const struct script_command *c)
 		.per_million = a->per_million,
 		.error = -a->error,
 	};
-	struct world_disk *d;
+	bool alloc = !strcmp(a->name, "alloc");
+	struct world_disk *d = alloc ? NULL : the_disk(t, c);
+	u64 begun;
 
-	if (!strcmp(a->name, "alloc")) {
+	if (!alloc && !d)
+		return;
+	begun = script_ctl_begin(c);
+	if (alloc)
 		fault_alloc(a);
-		return;
-	}
-	d = the_disk(t, c);
-	if (!d)
-		return;
-	if (a->flags & SCRIPT_CLEAR)
+	else if (a->flags & SCRIPT_CLEAR)
 		disk_error_clear(d->error);
 	else
 		disk_error_add(d->error, &fault);
+	script_ctl_end(begun, 0);
 }
 
 /* ---- held I/O ---- */

@@ -2,20 +2,43 @@
 /*
  * Judging a script by the oracle: every request of a script, whatever the script itself expects of it, is told to
  * an oracle (sim/oracle.h), every read is compared with it (I1, I2, I7), every error with what the script has done to deserve it (I6); at the
- * end everything is read back, and the store is checked offline (I5).
+ * end everything is read back, and the store is checked offline (I4, I5).
+ *
+ * To be played with keep_going: which errors a command may end with where others are under way, the judge knows, and the
+ * script can not. What a script expects of contents (read ... expect=) and of commands that nobody disturbs stays its own business.
+ *
+ * Lax, each time as narrowly as can be: sim/explore/judge_int.h says where.
  */
 #ifndef EXPLORE_JUDGE_H
 #define EXPLORE_JUDGE_H
 
 #include "script.h"
 
-/* The hooks of a script that is judged; a mistake is a sim_fail(). */
+/*
+ * The hooks of a script that is judged; a mistake is a sim_fail(). They have no context. Who wants to know of parallel blocks, too,
+ * calls judge_hooks.parallel() outside of what he explores: before his exploration begins, and after its end.
+ */
 extern const struct script_hooks judge_hooks;
 
-/* Before the script; and when it has come to its end, in a thread, devices still there. */
+/* Before the script. */
 void judge_start(void);
+/*
+ * When it has come to its end, in a thread, devices still there: ends faults and holds, resumes what is suspended, waits for background
+ * work, compares everything. Leaves the devices as they are, but for these.
+ */
 void judge_end(void);
-/* After the world: frees what judge_start() made. */
+/* After the world: frees what judge_start() made. Also where the script did not come to its end. */
 void judge_stop(void);
+
+/* What has been judged since judge_start(): for tests that something was. */
+struct judge_counts {
+	u64 requests, reads;	/* of which: reads whose contents were compared */
+	u64 errors;		/* that were allowed */
+	u64 commands;
+	u64 unknown;		/* requests of which nothing is known: not judged */
+	u64 forks, read_back;	/* snapshots that came into being; devices compared at the end */
+	u64 checks;		/* of stores, offline */
+};
+const struct judge_counts *judge_counts(void);
 
 #endif /* EXPLORE_JUDGE_H */

@@ -405,6 +405,30 @@ static void test_deleted_master_keeps_subsnapshots(void **state)
 	oracle_destroy(o);
 }
 
+static void test_another_id(void **state)
+{
+	struct oracle *o = oracle_create(4096);
+	struct oracle_device *origin = oracle_device(o, SNAPID_ORIGIN), *a, *b;
+
+	write_now(o, origin, 0, 8, 1);
+	a = oracle_fork_begin(o, 100, origin);
+	oracle_rename(o, a, 101);
+	oracle_fork_end(o, a);
+	b = oracle_fork_begin(o, 50, origin);
+	oracle_fork_end(o, b);
+	oracle_rename(o, a, 7);
+	assert_null(oracle_device(o, 100));
+	assert_null(oracle_device(o, 101));
+	assert_ptr_equal(oracle_device(o, 7), a);
+	assert_int_equal(oracle_next_id(o, 0), 7);
+	assert_int_equal(oracle_next_id(o, 8), 50);
+	assert_true(oracle_allowed(o, a, 0, tag_make(1, 0)));
+	oracle_delete(o, b);
+	oracle_delete(o, a);
+	assert_int_equal(oracle_nr_snapshots(o), 0);
+	oracle_destroy(o);
+}
+
 static void test_cursor_from_newest_to_oldest(void **state)
 {
 	struct oracle *o = oracle_create(4096);
@@ -502,6 +526,7 @@ int main(void)
 		cmocka_unit_test(test_same_as_definition),
 		cmocka_unit_test(test_accepts_what_happens_refuses_what_cannot),
 		cmocka_unit_test(test_deleted_master_keeps_subsnapshots),
+		cmocka_unit_test(test_another_id),
 		cmocka_unit_test(test_cursor_from_newest_to_oldest),
 		cmocka_unit_test(test_regions),
 		cmocka_unit_test(test_mismatch_line_names_the_holder),
