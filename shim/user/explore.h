@@ -71,6 +71,12 @@ void sim_explore(const struct sim_explorer *explorer);
 /* The number of the process that runs. */
 u32 sim_process(void);
 
+/* Of a process, for reports: the thread's name, or "interrupt". */
+const char *sim_process_name(u32 process);
+
+/* What @p points to, for reports: "offset 8 of 64 bytes allocated at copy.c:12", ... Always something. */
+void sim_describe_memory(const void *p, char *buf, size_t size);
+
 /* Of the harness: the step that runs has touched something of its own, with SIM_BEGIN, SIM_END, ... */
 void sim_touch(const void *object, u32 part, enum sim_access kind);
 

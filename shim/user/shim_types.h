@@ -162,6 +162,17 @@ typedef unsigned int __bitwise gfp_t;
 
 /* ---- memory access ---- */
 
+/*
+ * Where every access is watched (SHIM_WATCHED_MODULE: core/ and stores/ for an explorer), so are those that functions outside make
+ * for the caller.
+ */
+#ifdef SHIM_WATCHED_MODULE
+#define shim_watched(name) __asm__("shim_watched_" #name)
+#else
+#define shim_watched(name)
+#endif
+
+
 #ifdef __CHECKER__
 #define READ_ONCE(x) (x)
 #define WRITE_ONCE(x, val) ((x) = (val))
@@ -371,8 +382,10 @@ static inline void __clear_bit_le(int nr, void *addr)
 	((u8 *)addr)[(unsigned int)nr >> 3] &= (u8) ~(1U << ((unsigned int)nr & 7));
 }
 
-unsigned long find_next_bit_le(const void *addr, unsigned long size, unsigned long offset);
-unsigned long find_next_zero_bit_le(const void *addr, unsigned long size, unsigned long offset);
+unsigned long find_next_bit_le(const void *addr, unsigned long size, unsigned long offset)
+	shim_watched(find_next_bit_le);
+unsigned long find_next_zero_bit_le(const void *addr, unsigned long size, unsigned long offset)
+	shim_watched(find_next_zero_bit_le);
 
 /* ---- byte order ---- */
 
@@ -437,10 +450,10 @@ static inline void put_unaligned_le64(u64 val, void *p)
 
 /* ---- strings; the C library's where it has them, which may be macros ---- */
 
-void *(memcpy)(void *dest, const void *src, size_t n);
-void *(memset)(void *s, int c, size_t n);
-void *(memmove)(void *dest, const void *src, size_t n);
-int (memcmp)(const void *a, const void *b, size_t n);
+void *(memcpy)(void *dest, const void *src, size_t n) shim_watched(memcpy);
+void *(memset)(void *s, int c, size_t n) shim_watched(memset);
+void *(memmove)(void *dest, const void *src, size_t n) shim_watched(memmove);
+int (memcmp)(const void *a, const void *b, size_t n) shim_watched(memcmp);
 int (strcmp)(const char *a, const char *b);
 int (strncmp)(const char *a, const char *b, size_t n);
 int (strcasecmp)(const char *a, const char *b);
@@ -450,15 +463,15 @@ int (snprintf)(char *buf, size_t size, const char *fmt, ...) __printf(3, 4);
 
 int scnprintf(char *buf, size_t size, const char *fmt, ...) __printf(3, 4);
 ssize_t strscpy(char *dest, const char *src, size_t count);
-void *memchr_inv(const void *start, int c, size_t bytes);
+void *memchr_inv(const void *start, int c, size_t bytes) shim_watched(memchr_inv);
 int __must_check kstrtoull(const char *s, unsigned int base, unsigned long long *res);
 int __must_check kstrtouint(const char *s, unsigned int base, unsigned int *res);
 
-u32 crc32c(u32 crc, const void *address, unsigned int length);
+u32 crc32c(u32 crc, const void *address, unsigned int length) shim_watched(crc32c);
 
 typedef int (*cmp_func_t)(const void *a, const void *b);
 typedef void (*swap_func_t)(void *a, void *b, int size);
-void sort(void *base, size_t num, size_t size, cmp_func_t cmp_func, swap_func_t swap_func);
+void sort(void *base, size_t num, size_t size, cmp_func_t cmp_func, swap_func_t swap_func) shim_watched(sort);
 
 /* ---- errors ---- */
 

@@ -322,6 +322,30 @@ void arena_check_freed(void)
 	each_object(check_freed, NULL);
 }
 
+#ifdef SHIM_WATCHED
+struct search {
+	const char *p;
+	struct mem_header *found;
+};
+
+static void look_for_object(struct mem_header *header, void *context)
+{
+	struct search *search = context;
+	const char *object = mem_object(header);
+
+	if (search->p >= object && search->p < object + header->size)
+		search->found = header;
+}
+
+struct mem_header *arena_object_of(const void *p)
+{
+	struct search search = { .p = p };
+
+	each_object(look_for_object, &search);
+	return search.found;
+}
+#endif
+
 void arena_discard(void)
 {
 	struct large *large, *next;

@@ -42,6 +42,8 @@ struct mem_header *arena_find_leak(u64 *nr, u64 *bytes);
 /* Check the poison of everything that was freed. */
 void arena_check_freed(void);
 void arena_discard(void);
+/* The object that @p points into, live or freed; NULL. For reports. */
+struct mem_header *arena_object_of(const void *p);
 
 static inline void *mem_object(struct mem_header *header)
 {
