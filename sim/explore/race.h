@@ -7,6 +7,9 @@
  * race.c answers the calls that the compiler has put in front of every access (-fsanitize=thread). Atomic and volatile accesses are
  * no races, but steps of their own: they call sim_point().
  *
+ * Memory that was freed is not to be touched by anybody, until it is allocated again; and a free that is not after an access by
+ * another process is a race like a write, found without the two coming in the wrong order.
+ *
  * The state (who has seen what, who touched what last) is outside of the memory that is rewound, with a log to undo it.
  */
 #ifndef EXPLORE_RACE_H
@@ -28,9 +31,13 @@ void race_step(u32 process);
 void race_enables(u32 process);
 /* What comes next, of whomever, is after everything before. */
 void race_idle(void);
+/* What is released into an object adds to what others have released there. */
 void race_acquire(const void *object);
 void race_release(const void *object);
 void race_allocated(const void *start, size_t size);
 void race_freed(const void *start, size_t size);
+
+/* The driver's, for people: places in the program ("multisnap-explore+0x1234") become FILE:LINE, where addr2line is there. */
+void race_resolve(char *line, size_t size);
 
 #endif /* EXPLORE_RACE_H */
