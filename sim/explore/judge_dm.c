@@ -277,6 +277,29 @@ static void removal_begins(struct judge_command *cmd)
 	judge_suspend_begins(cmd);
 }
 
+/* "0 LEN multisnap-snap ORIGIN ID": false: another one. */
+static bool names_snapshot(const struct script_command *c, char origin[WORLD_NAME_MAX], char id_text[64])
+{
+	return c->args.text && sscanf(c->args.text, "%*s %*s multisnap-snap %63s %63s", origin, id_text) == 2;
+}
+
+/* Of a snapshot that is there for certain the table of @c can be loaded. */
+static bool no_such_snapshot(const struct script_command *c)
+{
+	char origin[WORLD_NAME_MAX], id_text[64];
+	const struct judge_snapshot *s;
+	struct judge_target *t;
+	snapid_t id;
+
+	if (!names_snapshot(c, origin, id_text))
+		return false;
+	t = judge_target_of_disk(origin);
+	if (!t || !t->loaded || t->removals || !snapid_parse(id_text, &id))
+		return true;
+	s = judge_snapshot_find(t, id);
+	return !s || s->state != JUDGE_LIVE || s->doomed;
+}
+
 static void step_begins(struct judge_command *cmd)
 {
 	const struct script_command *c = cmd->command;
@@ -293,6 +316,7 @@ static void step_begins(struct judge_command *cmd)
 		removal_begins(cmd);
 	} else if (!strcmp(sub, "create") || !strcmp(sub, "load") || !strcmp(sub, "reload")) {
 		cmd->kind = JUDGE_LOAD;
+		cmd->no_such = no_such_snapshot(c);
 	} else if (!strcmp(sub, "resume") && cmd->device && cmd->device->pending.kind) {
 		cmd->kind = JUDGE_LOAD;
 		if (cmd->target) /* one target in the place of another: it is removed */
@@ -408,6 +432,14 @@ static void step_ends(struct judge_command *cmd, int error)
 		memset(&cmd->device->pending, 0, sizeof(cmd->device->pending));
 }
 
+/* The target of the snapshot that is to be loaded; NULL: it is something else. */
+static struct judge_target *target_meant(const struct script_command *c)
+{
+	char origin[WORLD_NAME_MAX], id_text[64];
+
+	return names_snapshot(c, origin, id_text) ? judge_target_of_disk(origin) : NULL;
+}
+
 /* An error that what was asked for deserves, or what else was going on. */
 static bool deserved(const struct judge_command *cmd, int error)
 {
@@ -430,6 +462,9 @@ static bool deserved(const struct judge_command *cmd, int error)
 		return error == -EINVAL && cmd->no_such;
 	case JUDGE_SETTLE:
 		return false;
+	case JUDGE_LOAD:
+		return raced || ((cmd->no_such || no_such_snapshot(cmd->command)) &&
+				 (error == -ENOENT || error == -ENXIO || error == -EINVAL));
 	default:
 		return raced;
 	}
@@ -451,9 +486,11 @@ void judge_ctl_end(void *context, u64 begun, int error)
 	if (error)
 		judge.counts.errors++;
 	if (error && !deserved(cmd, error)) {
-		if (cmd->target)
-			judge_put_off(cmd->target, cmd->command, false, "%s: %s without a reason",
-				      cmd->command->text, errno_name(error));
+		struct judge_target *t = cmd->target ? cmd->target : target_meant(cmd->command);
+
+		if (t)
+			judge_put_off(t, cmd->command, false, "%s: %s without a reason", cmd->command->text,
+				      errno_name(error));
 		else
 			judge_found(cmd->command, "%s: %s without a reason", cmd->command->text,
 				    errno_name(error));
