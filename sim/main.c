@@ -23,6 +23,7 @@ static const struct command {
 	{ "replay", cmd_replay, "replay block traces with rolling snapshots, every read verified" },
 	{ "torture", cmd_torture, "random operations and faults from several threads, all verified" },
 	{ "crash", cmd_crash, "cut the power at every moment of a workload; judge every state that it can leave" },
+	{ "explore", cmd_explore, "run parallel blocks of scripts under every schedule; judge each" },
 	{ "check", cmd_check, "check a store image offline" },
 	{ "bench", cmd_bench, "count what the core and the store cost" },
 	{ "trace", cmd_trace, "show what a block trace contains" },

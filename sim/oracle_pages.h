@@ -36,7 +36,11 @@ struct slab {
 	u32 free;		/* list through the first word of free objects */
 };
 
+#ifdef SHIM_WATCHED
+#define SLAB_SHIFT 4 /* an explorer copies them all the time */
+#else
 #define SLAB_SHIFT 14
+#endif
 static inline void *slab_at(const struct slab *slab, u32 i)
 {
 	return slab->blocks[i >> SLAB_SHIFT] + (size_t)(i & ((1u << SLAB_SHIFT) - 1)) * slab->size;

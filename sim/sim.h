@@ -32,6 +32,7 @@ int cmd_check(int argc, char **argv);
 int cmd_bench(int argc, char **argv);
 int cmd_trace(int argc, char **argv);
 int cmd_crash(int argc, char **argv);
+int cmd_explore(int argc, char **argv);
 
 /* ---- numbers in options and scripts: unsigned decimal, the whole word, no wrap-around ---- */
 
