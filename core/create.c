@@ -160,11 +160,14 @@ failed:
 int multisnap_commit_all(struct dm_multisnap *s)
 {
 	u64 seq;
+	int r;
 
 	multisnap_lock(s);
 	seq = multisnap_changes_seq(s);
+	/* A group whose commit has failed is gone by now, and with it what would be waited for. */
+	r = multisnap_halted(s) ? dm_multisnap_has_error(s) : 0;
 	multisnap_unlock(s);
-	return seq ? multisnap_wait_durable(s, seq) : 0;
+	return seq ? multisnap_wait_durable(s, seq) : r;
 }
 
 static bool is_listed(struct dm_multisnap *s, snapid_t id)
