@@ -101,6 +101,7 @@ struct block_device {
 	bool bd_write_cache;	  /* flushes mean something */
 	bool bd_read_only;	  /* a write is a finding: the kernel only complains */
 	int bd_openers;
+	int bd_bios;		  /* of a dm device: not complete; they hold it open */
 	struct disk *bd_simdisk;	/* a simulated disk, or */
 	struct mapped_device *bd_md;	/* a dm device */
 	struct list_head bd_list;
@@ -177,6 +178,7 @@ struct bio {
 
 	/* the shim's */
 	struct sector_data *bi_data;	/* contents; NULL: carries none */
+	struct block_device *bi_held;	/* that counts it in bd_bios */
 	int __bi_remaining;		/* parts not yet completed */
 	u32 bi_state;			/* who owns it: finds double completions and use after free */
 	bool bi_disk_timed;		/* a layer has spent the service time */

@@ -188,6 +188,9 @@ static void finish_kept(void *arg)
 {
 	struct bio *bio;
 
+	/* Time may pass before the request has come so far. */
+	if (bio_list_empty(&kept))
+		sim_call_at(sim_now_ns() + 1000000, finish_kept, NULL);
 	while ((bio = bio_list_pop(&kept)))
 		bio_endio(bio);
 }
@@ -202,7 +205,7 @@ static void incomplete(void *arg)
 	lin_up("m", 1000);
 	sim_call_at(1000000, finish_kept, NULL);
 	assert_int_equal(put_tags("m", 0, 8, 8, 5), 0);
-	assert_int_equal(sim_now_ns(), 1000000);
+	assert_in_range(sim_now_ns(), 1000000, 100000000);
 	assert_int_equal(nr_end_io, 2);
 	assert_int_equal(dmctl_remove("m"), 0);
 	lin_end(disk);

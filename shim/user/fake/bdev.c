@@ -59,6 +59,7 @@ struct block_device *bdev_by_name(const char *name)
 	struct block_device *bdev;
 
 	sched_enter();
+	sched_access_part(&devices, name_part(name), SIM_READ);
 	bdev = find_name(name);
 	sched_exit();
 	return bdev;
@@ -69,9 +70,17 @@ struct block_device *bdev_by_dev(dev_t dev)
 	struct block_device *bdev;
 
 	sched_enter();
+	sched_access_part(&used_minors, dev, SIM_READ);
 	bdev = find_dev(dev);
 	sched_exit();
 	return bdev;
+}
+
+/* Taken or given back: who asks for this one, and who gets the next. */
+static void touch_numbers(dev_t dev)
+{
+	sched_access_part(&used_minors, dev, SIM_WRITE);
+	sched_access_part(&used_minors, U32_MAX, SIM_WRITE);
 }
 
 bool bdev_add(struct block_device *bdev, const char *name, unsigned int major)
@@ -81,11 +90,13 @@ bool bdev_add(struct block_device *bdev, const char *name, unsigned int major)
 	if (!*name || strlen(name) >= sizeof(bdev->bd_name) || strchr(name, '/'))
 		return false;
 	sched_enter();
+	sched_access_part(&devices, name_part(name), SIM_WRITE);
 	if (find_name(name) || (minor = take_minor(major)) == MAX_MINORS) {
 		sched_exit();
 		return false;
 	}
 	bdev->bd_dev = MKDEV(major, minor);
+	touch_numbers(bdev->bd_dev);
 	strcpy(bdev->bd_name, name);
 	list_add(&bdev->bd_list, &devices);
 	sched_exit();
@@ -95,10 +106,20 @@ bool bdev_add(struct block_device *bdev, const char *name, unsigned int major)
 void bdev_remove(struct block_device *bdev)
 {
 	sched_enter();
+	sched_access_part(&devices, name_part(bdev->bd_name), SIM_WRITE);
+	touch_numbers(bdev->bd_dev);
 	list_del(&bdev->bd_list);
 	used_minors[MAJOR(bdev->bd_dev) == DM_MAJOR][MINOR(bdev->bd_dev) / 64] &=
 		~(1ULL << MINOR(bdev->bd_dev) % 64);
 	sched_exit();
+}
+
+/* The core reads it by itself, with READ_ONCE(). */
+void bdev_set_sectors(struct block_device *bdev, sector_t sectors)
+{
+	sched_access(bdev, SIM_WRITE);
+	sched_access(&bdev->bd_nr_sectors, SIM_WRITE);
+	WRITE_ONCE(bdev->bd_nr_sectors, sectors);
 }
 
 struct block_device *disk_register(const char *name, struct disk *disk, unsigned int block_size)
@@ -146,6 +167,8 @@ struct block_device *disk_bdev(const char *name)
 {
 	struct block_device *bdev = bdev_by_name(name);
 
+	if (bdev)
+		sched_access(bdev, SIM_READ);
 	return bdev && bdev->bd_md && !bdev->bd_md->set_up ? NULL : bdev;
 }
 
@@ -155,7 +178,7 @@ int disk_resize(const char *name, sector_t sectors)
 	int r = disk_set_sectors(bdev->bd_simdisk, sectors);
 
 	if (!r)
-		WRITE_ONCE(bdev->bd_nr_sectors, sectors);
+		bdev_set_sectors(bdev, sectors);
 	return r;
 }
 

@@ -85,6 +85,28 @@ void bio_bad_state(const struct bio *bio, const char *what)
 		 (unsigned int)bio_op(bio), bio->bi_iter.bi_sector, bio_sectors(bio));
 }
 
+/*
+ * A dm device stays while there are bios for it, as it would for the process that has it open and
+ * waits for them. This is looked at by dmctl_remove() only.
+ */
+static void hold_device(struct bio *bio)
+{
+	bio->bi_held = bio->bi_bdev;
+	sched_enter();
+	sched_access(&bio->bi_held->bd_bios, SIM_ADD);
+	bio->bi_held->bd_bios++;
+	sched_exit();
+}
+
+static void release_device(struct bio *bio)
+{
+	sched_enter();
+	sched_access(&bio->bi_held->bd_bios, SIM_ADD);
+	bio->bi_held->bd_bios--;
+	sched_exit();
+	bio->bi_held = NULL;
+}
+
 void bio_inc_remaining(struct bio *bio)
 {
 	count_add(&bio->__bi_remaining, 1);
@@ -96,6 +118,8 @@ static inline void bio_part_done(struct bio *bio)
 		return;
 	bio->__bi_remaining = 1;
 	bio->bi_state = BIO_DONE;
+	if (bio->bi_held)
+		release_device(bio);
 	if (!bio->bi_end_io)
 		return;
 	/*
@@ -212,6 +236,7 @@ static blk_status_t check_submitted(struct bio *bio)
 
 	if (unlikely(!bdev))
 		sim_fail("submission of a bio without a device");
+	sched_access(bdev, SIM_READ);
 	if (unlikely(bio->bi_opf & REQ_NOWAIT) && bdev->bd_md)
 		return BLK_STS_NOTSUPP;
 	if (sectors && end && (sectors > end || bio->bi_iter.bi_sector > end - sectors)) {
@@ -244,11 +269,10 @@ static blk_status_t check_submitted(struct bio *bio)
 	}
 }
 
-void submit_bio_noacct(struct bio *bio)
+void bio_submit(struct bio *bio)
 {
 	blk_status_t status;
 
-	might_sleep();
 	if (unlikely(bio->bi_state != BIO_OWNED))
 		bio_bad_state(bio, "submission");
 	bio->bi_state = BIO_BELOW;
@@ -268,7 +292,15 @@ void submit_bio_noacct(struct bio *bio)
 		}
 	}
 	bio_clear_polled(bio);
+	if (bio->bi_bdev->bd_md)
+		hold_device(bio);
 	bio_resubmit(bio);
+}
+
+void submit_bio_noacct(struct bio *bio)
+{
+	might_sleep();
+	bio_submit(bio);
 }
 
 void blk_start_plug(struct blk_plug *plug)
@@ -378,13 +410,17 @@ void *bio_pool_get(struct bio_pool *pool)
 	pool->free--;
 	pool->used++;
 	sched_exit();
-	sched_hb_acquire(piece);
+	/* That it was someone else's before orders nothing: it may as well be another one. */
+	sched_tell_memory(allocated, piece, pool->size);
+	if (!sched_explored())
+		sched_hb_acquire(piece);
 	return piece;
 }
 
 void bio_pool_put(struct bio_pool *pool, void *piece)
 {
 	sched_hb_release(piece);
+	sched_tell_memory(freed, piece, pool->size);
 	sched_enter();
 	pool->used--;
 	pool_append(pool, piece);

@@ -10,21 +10,22 @@
 
 /*
  * Counters of what is in flight: fibers need no atomic operations. Who takes the last one sees what
- * the others did before they took theirs.
+ * the others did before they took theirs, and goes on: so the order of taking matters.
  */
 static inline int count_add(int *count, int n)
 {
-#ifdef SHIM_THREADS
 	int left;
 
+	sched_access(count, n < 0 ? SIM_WRITE : SIM_ADD);
 	sched_hb_release(count);
+#ifdef SHIM_THREADS
 	left = __atomic_add_fetch(count, n, __ATOMIC_ACQ_REL);
+#else
+	left = *count += n;
+#endif
 	if (!left)
 		sched_hb_acquire(count);
 	return left;
-#else
-	return *count += n;
-#endif
 }
 
 /* bio->bi_state */
@@ -45,6 +46,7 @@ static inline void bio_prepare(struct bio *bio, struct block_device *bdev, blk_o
 	bio->bi_end_io = NULL;
 	bio->bi_private = NULL;
 	bio->bi_data = NULL;
+	bio->bi_held = NULL;
 	bio->__bi_remaining = 1;
 	bio->bi_state = BIO_OWNED;
 	event_init((struct sim_event *)bio->bi_event, NULL);
@@ -54,6 +56,8 @@ void bio_bad_state(const struct bio *bio, const char *what) __attribute__((noret
 
 /* The device below has finished with @bio, or with one part of it. */
 void bio_complete(struct bio *bio);
+/* submit_bio_noacct() where nobody may sleep: to a disk. */
+void bio_submit(struct bio *bio);
 /* Submission by dm itself of a bio that is below already: a remainder or a deferred bio. */
 void bio_resubmit(struct bio *bio);
 /* One more part of @bio will be completed. */
@@ -90,8 +94,18 @@ void bio_pool_exit(struct bio_pool *pool, bool check);
 /* Numbers and registers a device. NULL: the name is taken or not a name. */
 bool bdev_add(struct block_device *bdev, const char *name, unsigned int major);
 void bdev_remove(struct block_device *bdev);
+void bdev_set_sectors(struct block_device *bdev, sector_t sectors);
 struct block_device *bdev_by_dev(dev_t dev);
 struct block_device *bdev_by_name(const char *name);
+/* For sched_access_part(): of what is looked up by name. */
+static inline u32 name_part(const char *name)
+{
+	u32 hash = 2166136261u;
+
+	while (*name)
+		hash = (hash ^ (u8)*name++) * 16777619u;
+	return hash;
+}
 
 /* At the end of a world: findings where something was left. */
 void harness_bio_check(void);

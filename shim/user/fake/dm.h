@@ -67,9 +67,11 @@ struct mapped_device {
 
 static inline bool md_flag(const struct mapped_device *md, int flag)
 {
+	sched_access_part(&md->flags, flag, SIM_READ);
 	return READ_ONCE(md->flags) >> flag & 1;
 }
 
+/* A step of its own. */
 void md_set_flag(struct mapped_device *md, int flag);
 void md_clear_flag(struct mapped_device *md, int flag);
 
@@ -79,24 +81,24 @@ static inline u32 dm_srcu_lock(struct dm_srcu *srcu)
 	u32 index;
 
 	sched_enter();
+	sched_access(srcu, SIM_ADD);
 	index = srcu->index;
 	srcu->readers[index]++;
 	sched_exit();
 	return index;
 }
 
-void dm_srcu_unlock_slow(struct dm_srcu *srcu);
-
 static inline void dm_srcu_unlock(struct dm_srcu *srcu, u32 index)
 {
-	bool last;
+	bool waited_for;
 
 	sched_hb_release(srcu);
 	sched_enter();
-	last = !--srcu->readers[index];
+	waited_for = srcu->index != index;
+	sched_access(srcu, waited_for ? SIM_WRITE : SIM_ADD);
+	if (unlikely(!--srcu->readers[index] && waited_for))
+		wait_wake(&srcu->wait);
 	sched_exit();
-	if (unlikely(last && srcu->index != index))
-		dm_srcu_unlock_slow(srcu);
 }
 
 void dm_srcu_wait(struct dm_srcu *srcu);

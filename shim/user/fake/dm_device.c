@@ -20,23 +20,28 @@ static LIST_HEAD(all_devices); /* those that are on their way out, too */
 
 void md_set_flag(struct mapped_device *md, int flag)
 {
+	sched_point("set_bit", md->name, NULL);
 	sched_enter();
+	sched_access_part(&md->flags, flag, SIM_WRITE);
 	WRITE_ONCE(md->flags, md->flags | 1UL << flag);
 	sched_exit();
 }
 
 void md_clear_flag(struct mapped_device *md, int flag)
 {
+	sched_point("clear_bit", md->name, NULL);
 	sched_enter();
+	sched_access_part(&md->flags, flag, SIM_WRITE);
 	WRITE_ONCE(md->flags, md->flags & ~(1UL << flag));
 	sched_exit();
 }
 
 /* ---- SRCU ---- */
 
-void dm_srcu_unlock_slow(struct dm_srcu *srcu)
+static bool no_readers(struct dm_srcu *srcu, u32 index)
 {
-	wake_up_all(&srcu->wait);
+	sched_access(srcu, SIM_WRITE);
+	return !READ_ONCE(srcu->readers[index]);
 }
 
 void dm_srcu_wait(struct dm_srcu *srcu)
@@ -46,10 +51,14 @@ void dm_srcu_wait(struct dm_srcu *srcu)
 	might_sleep();
 	/* Twice: a reader may have taken the index just before it was turned. */
 	for (round = 0; round < 2; round++) {
-		u32 old = srcu->index;
+		u32 old;
 
+		sched_enter();
+		sched_access(srcu, SIM_WRITE);
+		old = srcu->index;
 		WRITE_ONCE(srcu->index, !old);
-		wait_event(srcu->wait, !READ_ONCE(srcu->readers[old]));
+		sched_exit();
+		wait_event(srcu->wait, no_readers(srcu, old));
 		sched_hb_acquire(srcu);
 	}
 }
@@ -96,6 +105,19 @@ static void free_md(struct mapped_device *md)
 	free(md);
 }
 
+static bool no_holders(struct mapped_device *md)
+{
+	sched_access(&md->holders, SIM_WRITE);
+	return !READ_ONCE(md->holders);
+}
+
+/* Which table the device has; what reads it is in a dm_srcu section, or holds suspend_lock. */
+static void md_set_map(struct mapped_device *md, struct dm_table *map)
+{
+	sched_access(&md->map, SIM_WRITE);
+	WRITE_ONCE(md->map, map);
+}
+
 void md_destroy(struct mapped_device *md)
 {
 	struct dm_table *map;
@@ -114,14 +136,15 @@ void md_destroy(struct mapped_device *md)
 	}
 	dm_srcu_unlock(&md->io_barrier, index);
 	mutex_unlock(&md->suspend_lock);
-	wait_event(md->holders_wait, !READ_ONCE(md->holders));
+	wait_event(md->holders_wait, no_holders(md));
 	sched_hb_acquire(&md->holders);
 	if (map) {
 		map->bound = false;
-		WRITE_ONCE(md->map, NULL);
-		dm_srcu_wait(&md->io_barrier);
-		dm_table_destroy(map);
+		md_set_map(md, NULL);
 	}
+	/* Without a table, too: a bio is refused, and complete, inside of a section. */
+	dm_srcu_wait(&md->io_barrier);
+	dm_table_destroy(map);
 	destroy_workqueue(md->wq);
 	mutex_destroy(&md->suspend_lock);
 	mutex_destroy(&md->type_lock);
@@ -132,6 +155,7 @@ void md_destroy(struct mapped_device *md)
 
 static bool no_pending_io(struct mapped_device *md)
 {
+	sched_access(&md->pending_io, SIM_WRITE);
 	return !READ_ONCE(md->pending_io);
 }
 
@@ -205,13 +229,13 @@ int md_swap_table(struct mapped_device *md, struct dm_table *table, struct dm_ta
 		r = dm_calculate_queue_limits(table, &limits);
 	if (!r) {
 		*old = md->map;
-		WRITE_ONCE(md->bdev.bd_nr_sectors, dm_table_get_size(table));
+		bdev_set_sectors(&md->bdev, dm_table_get_size(table));
 		dm_table_set_restrictions(table, &limits);
 		if (*old)
 			(*old)->bound = false;
 		table->bound = true;
 		sched_hb_release(table);
-		WRITE_ONCE(md->map, table);
+		md_set_map(md, table);
 		if (*old)
 			dm_srcu_wait(&md->io_barrier);
 	}
@@ -226,25 +250,36 @@ const char *dm_device_name(struct mapped_device *md)
 	return md->name;
 }
 
+static bool ask_flag(struct dm_target *ti, int flag)
+{
+	struct mapped_device *md = ti->table->md;
+
+	sched_point("test_bit", md->name, NULL);
+	return md_flag(md, flag);
+}
+
 int dm_suspended(struct dm_target *ti)
 {
-	return md_flag(ti->table->md, DMF_SUSPENDED);
+	return ask_flag(ti, DMF_SUSPENDED);
 }
 
 int dm_post_suspending(struct dm_target *ti)
 {
-	return md_flag(ti->table->md, DMF_POST_SUSPENDING);
+	return ask_flag(ti, DMF_POST_SUSPENDING);
 }
 
 int dm_noflush_suspending(struct dm_target *ti)
 {
-	return md_flag(ti->table->md, DMF_NOFLUSH_SUSPENDING);
+	return ask_flag(ti, DMF_NOFLUSH_SUSPENDING);
 }
 
 void dm_table_event(struct dm_table *t)
 {
 	might_sleep();
+	sched_point("dm_table_event", t->md->name, NULL);
 	sched_enter();
+	sched_access(&t->md->map, SIM_READ); /* with which comes bound */
+	sched_access(&t->md->event_nr, SIM_ADD);
 	if (t->bound)
 		t->md->event_nr++;
 	sched_exit();

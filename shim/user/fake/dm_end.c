@@ -68,9 +68,10 @@ void dm_queue_io(struct mapped_device *md, struct bio *bio)
 {
 	sched_hb_release(bio);
 	sched_enter();
+	sched_access(&md->deferred, SIM_WRITE);
 	bio_list_add(&md->deferred, bio);
+	work_queue(md->wq, &md->work);
 	sched_exit();
-	queue_work(md->wq, &md->work);
 }
 
 /*
@@ -88,36 +89,44 @@ static bool handle_requeue(struct dm_io *io, bool first_stage)
 	sched_hb_release(io);
 	sched_enter();
 	if (first_stage) {
+		sched_access(&md->requeue_list, SIM_WRITE);
 		io->next = md->requeue_list;
 		md->requeue_list = io;
 	} else if (md_flag(md, DMF_NOFLUSH_SUSPENDING)) {
+		sched_access(&md->deferred, SIM_WRITE);
 		bio_list_add_head(&md->deferred, io->orig_bio);
 	} else {
 		io->status = BLK_STS_IOERR;
 		requeued = false;
 	}
-	sched_exit();
 	if (requeued)
-		queue_work(md->wq, first_stage ? &md->requeue_work : &md->work);
+		work_queue(md->wq, first_stage ? &md->requeue_work : &md->work);
+	sched_exit();
 	return requeued;
+}
+
+/* The count matters to who waits for its end, and to nobody else. */
+static void pending_io_ended(struct mapped_device *md)
+{
+	sched_hb_release(&md->pending_io);
+	sched_enter();
+	sched_access(&md->pending_io, list_empty(&md->wait.head) ? SIM_ADD : SIM_WRITE);
+	if (!--md->pending_io)
+		wait_wake(&md->wait);
+	sched_exit();
 }
 
 static void complete_io(struct dm_io *io, bool first_stage)
 {
 	struct bio *bio = io->orig_bio;
 	struct mapped_device *md = io->md;
-	bool requeued = handle_requeue(io, first_stage), last;
+	bool requeued = handle_requeue(io, first_stage);
 	blk_status_t error = io->status;
 
 	if (requeued && first_stage)
 		return;
 	dm_io_put(io);
-	sched_hb_release(&md->pending_io);
-	sched_enter();
-	last = !--md->pending_io;
-	sched_exit();
-	if (last && unlikely(waitqueue_active(&md->wait)))
-		wake_up(&md->wait);
+	pending_io_ended(md);
 	if (requeued)
 		return;
 	if (unlikely(bio->bi_opf & REQ_PREFLUSH) && bio_sectors(bio)) {
@@ -152,6 +161,7 @@ void dm_requeue_work(struct work_struct *work)
 	struct dm_io *io, *next;
 
 	sched_enter();
+	sched_access(&md->requeue_list, SIM_WRITE);
 	io = md->requeue_list;
 	md->requeue_list = NULL;
 	sched_exit();
@@ -175,6 +185,7 @@ void dm_deferred_work(struct work_struct *work)
 
 	while (!md_flag(md, DMF_BLOCK_IO_FOR_SUSPEND)) {
 		sched_enter();
+		sched_access(&md->deferred, bio_list_empty(&md->deferred) ? SIM_READ : SIM_WRITE);
 		bio = bio_list_pop(&md->deferred);
 		sched_exit();
 		if (!bio)

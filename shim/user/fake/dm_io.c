@@ -76,6 +76,7 @@ struct dm_io_client *dm_io_client_create(void)
 void dm_io_client_destroy(struct dm_io_client *client)
 {
 	might_sleep();
+	sched_access(&client->in_flight, SIM_WRITE);
 	if (client->in_flight)
 		sim_fail("dm_io_client_destroy() with %u requests in flight", client->in_flight);
 	kfree(client);
@@ -97,6 +98,7 @@ static void put_io(struct io *io, unsigned int region, blk_status_t error)
 	error_bits = io->error_bits;
 	bio_pool_put(&ios, io);
 	sched_enter();
+	sched_access(&client->in_flight, SIM_ADD);
 	client->in_flight--;
 	sched_exit();
 	job_pool_put(&client->pool);
@@ -173,6 +175,7 @@ static void dispatch(struct dm_io_request *req, unsigned int num_regions,
 	unsigned int i;
 
 	might_sleep();
+	sched_point("dm_io", NULL, NULL);
 	wait_event(client->pool.wait, job_pool_try(&client->pool));
 	io = bio_pool_get(&ios);
 	*io = (struct io){ .client = client, .count = 1, .fn = fn, .context = context };
@@ -182,6 +185,7 @@ static void dispatch(struct dm_io_request *req, unsigned int num_regions,
 			io->data.sectors = max_t(u64, io->data.sectors, where[i].count);
 	}
 	sched_enter();
+	sched_access(&client->in_flight, SIM_ADD);
 	client->in_flight++;
 	sched_exit();
 	for (i = 0; i < num_regions; i++)

@@ -31,6 +31,7 @@ static void set_stacking_limits(struct queue_limits *l)
 
 static void bdev_limits(struct block_device *bdev, struct queue_limits *l)
 {
+	sched_access(bdev, SIM_READ);
 	if (bdev->bd_md) {
 		*l = bdev->bd_md->limits;
 		return;
@@ -193,6 +194,7 @@ void dm_table_set_restrictions(struct dm_table *t, const struct queue_limits *li
 		if (ti->num_flush_bios && (ti->flush_supported || iterate(ti, has_cache)))
 			flush = true;
 	}
+	sched_access(&md->bdev, SIM_WRITE);
 	md->limits = *limits;
 	if (!discards) {
 		md->limits.max_discard_sectors = 0;

@@ -108,6 +108,7 @@ static struct dm_io *alloc_io(struct mapped_device *md, struct dm_table *map, st
 	io->tio.io = NULL;
 	io->tio.ti = NULL;
 	sched_enter();
+	sched_access(&md->pending_io, SIM_ADD);
 	md->pending_io++;
 	sched_exit();
 	return io;
@@ -358,9 +359,13 @@ static void split_and_process_bio(struct mapped_device *md, struct dm_table *map
 void dm_submit_bio(struct bio *bio)
 {
 	struct mapped_device *md = bio->bi_bdev->bd_md;
-	u32 index = dm_srcu_lock(&md->io_barrier);
-	struct dm_table *map = READ_ONCE(md->map);
+	struct dm_table *map;
+	u32 index;
 
+	sched_point("submit_bio", md->name, NULL);
+	index = dm_srcu_lock(&md->io_barrier);
+	sched_access(&md->map, SIM_READ);
+	map = READ_ONCE(md->map);
 	if (unlikely(!map)) {
 		printk(KERN_ERR "device-mapper: core: %s: mapping table unavailable, erroring io\n",
 		       md->name);

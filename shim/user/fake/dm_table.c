@@ -21,6 +21,7 @@ static struct target_type *find_type(const char *name)
 {
 	struct target_type *type;
 
+	sched_access(&types, SIM_READ);
 	list_for_each_entry(type, &types, list)
 		if (!strcmp(type->name, name))
 			return type;
@@ -32,8 +33,10 @@ int dm_register_target(struct target_type *t)
 	might_sleep();
 	if (!t->name || !t->ctr || !t->map)
 		sim_fail("dm_register_target() of a target without name, ctr or map");
+	sched_point("dm_register_target", t->name, NULL);
 	if (find_type(t->name))
 		return -EEXIST;
+	sched_access(&types, SIM_WRITE);
 	list_add(&t->list, &types);
 	return 0;
 }
@@ -41,8 +44,10 @@ int dm_register_target(struct target_type *t)
 void dm_unregister_target(struct target_type *t)
 {
 	might_sleep();
+	sched_point("dm_unregister_target", t->name, NULL);
 	if (find_type(t->name) != t)
 		sim_fail("dm_unregister_target(): %s is not registered", t->name);
+	sched_access(&types, SIM_WRITE);
 	list_del(&t->list);
 }
 
@@ -55,8 +60,10 @@ static struct target_type *get_type(const char *name)
 
 struct target_type *dm_get_target_type(const char *name)
 {
-	struct target_type *type = get_type(name);
+	struct target_type *type;
 
+	sched_point("dm_get_target_type", name, NULL);
+	type = get_type(name);
 	if (!type) {
 		request_module("dm-%s", name);
 		type = get_type(name);
@@ -100,6 +107,7 @@ static int open_device(dev_t dev, struct block_device **result)
 	if (!bdev || (bdev->bd_md && md_flag(bdev->bd_md, DMF_FREEING)))
 		return -ENXIO;
 	sched_enter();
+	sched_access(&bdev->bd_openers, SIM_ADD);
 	bdev->bd_openers++;
 	sched_exit();
 	*result = bdev;
@@ -109,6 +117,7 @@ static int open_device(dev_t dev, struct block_device **result)
 static void close_device(struct table_device *td)
 {
 	sched_enter();
+	sched_access(&td->dm_dev.bdev->bd_openers, SIM_ADD);
 	td->dm_dev.bdev->bd_openers--;
 	sched_exit();
 	list_del(&td->list);
@@ -145,6 +154,7 @@ int dm_get_device(struct dm_target *ti, const char *path, fmode_t mode, struct d
 	}
 	if (mem_should_fail(GFP_KERNEL, "dm_get_device()", SHIM_SITE))
 		return -ENOMEM;
+	sched_point("dm_get_device", path, NULL);
 	r = open_device(dev, &bdev);
 	if (r)
 		return r;

@@ -15,6 +15,7 @@ static struct mapped_device *find_md(const char *name)
 {
 	struct mapped_device *md;
 
+	sched_access_part(&dm_devices, name_part(name), SIM_READ);
 	list_for_each_entry(md, &dm_devices, list)
 		if (!strcmp(md->bdev.bd_name, name))
 			return md;
@@ -26,10 +27,13 @@ static struct mapped_device *get_md(const char *name)
 {
 	struct mapped_device *md;
 
+	sched_point("ioctl", name, NULL);
 	sched_enter();
 	md = find_md(name);
-	if (md)
+	if (md) {
+		sched_access(&md->holders, SIM_ADD);
 		md->holders++;
+	}
 	sched_exit();
 	if (md)
 		sched_hb_acquire(&md->holders);
@@ -38,14 +42,15 @@ static struct mapped_device *get_md(const char *name)
 
 static void put_md(struct mapped_device *md)
 {
-	bool last;
+	bool waited_for;
 
 	sched_hb_release(&md->holders);
 	sched_enter();
-	last = !--md->holders;
+	waited_for = md_flag(md, DMF_FREEING);
+	sched_access(&md->holders, waited_for ? SIM_WRITE : SIM_ADD);
+	if (!--md->holders && waited_for)
+		wait_wake(&md->holders_wait);
 	sched_exit();
-	if (last && md_flag(md, DMF_FREEING))
-		wake_up_all(&md->holders_wait);
 }
 
 /* Exchanges the inactive table. */
@@ -53,7 +58,9 @@ static struct dm_table *set_inactive(struct mapped_device *md, struct dm_table *
 {
 	struct dm_table *old;
 
+	sched_point("inactive table", md->name, NULL);
 	sched_enter();
+	sched_access(&md->new_map, SIM_WRITE);
 	old = md->new_map;
 	md->new_map = t;
 	sched_exit();
@@ -75,12 +82,14 @@ int dmctl_create(const char *name)
 	might_sleep();
 	if (!*name || strchr(name, '/'))
 		return -EINVAL;
+	sched_point("ioctl", name, NULL);
 	if (bdev_by_name(name))
 		return -EBUSY;
 	md = md_alloc(name);
 	if (!md)
 		return -ENXIO;
 	sched_enter();
+	sched_access_part(&dm_devices, name_part(name), SIM_WRITE);
 	list_add_tail(&md->list, &dm_devices);
 	sched_exit();
 	return 0;
@@ -208,12 +217,17 @@ int dmctl_remove(const char *name)
 	bool busy = false;
 
 	might_sleep();
+	sched_point("ioctl", name, NULL);
 	sched_enter();
 	md = find_md(name);
 	if (md) {
-		/* Bios of the harness hold the device open, as a process that does I/O would. */
-		busy = md->bdev.bd_openers || md->pending_io || !bio_list_empty(&md->deferred);
+		sched_access(&md->bdev.bd_openers, SIM_WRITE);
+		sched_access(&md->bdev.bd_bios, SIM_WRITE);
+		busy = md->bdev.bd_openers || md->bdev.bd_bios;
 		if (!busy) {
+			sched_access_part(&dm_devices, name_part(name), SIM_WRITE);
+			sched_access_part(&md->flags, DMF_FREEING, SIM_WRITE);
+			sched_access(&md->new_map, SIM_WRITE);
 			list_del(&md->list);
 			md->flags |= 1UL << DMF_FREEING;
 			t = md->new_map;
@@ -259,6 +273,7 @@ int dmctl_message(const char *name, const char *message)
 	if (r)
 		goto out;
 	index = dm_srcu_lock(&md->io_barrier);
+	sched_access(&md->map, SIM_READ);
 	if (!argc) {
 		DMERR("Empty message received.");
 		r = -EINVAL;
@@ -343,6 +358,7 @@ int dmctl_status(const char *name, status_type_t type, char *buf, size_t size)
 	if (size)
 		*buf = '\0';
 	index = dm_srcu_lock(&md->io_barrier);
+	sched_access(&md->map, SIM_READ);
 	t = md->map;
 	for (i = 0; t && i < t->num_targets; i++) {
 		struct dm_target *ti = &t->targets[i];
@@ -374,6 +390,8 @@ int dmctl_status_raw(const char *name, status_type_t type, char *buf, size_t siz
 	if (!md)
 		return -ENXIO;
 	index = dm_srcu_lock(&md->io_barrier);
+	sched_access(&md->map, SIM_READ);
+	sched_access(&md->new_map, SIM_READ);
 	t = md->map ? md->map : md->new_map;
 	if (t) {
 		text = call_status(&t->targets[0], type, size);
@@ -405,7 +423,10 @@ u64 dmctl_event_count(const char *name)
 {
 	struct mapped_device *md = find_md(name);
 
-	return md ? md->event_nr : 0;
+	if (!md)
+		return 0;
+	sched_access(&md->event_nr, SIM_READ);
+	return md->event_nr;
 }
 
 int dmctl_open(const char *name)
@@ -413,9 +434,11 @@ int dmctl_open(const char *name)
 	struct mapped_device *md;
 	int r = -ENXIO;
 
+	sched_point("open", name, NULL);
 	sched_enter();
 	md = find_md(name);
 	if (md && md->set_up) {
+		sched_access(&md->bdev.bd_openers, SIM_ADD);
 		md->bdev.bd_openers++;
 		r = 0;
 	}
@@ -430,6 +453,7 @@ void dmctl_close(const char *name)
 	if (!md || !md->bdev.bd_openers)
 		sim_fail("dmctl_close(%s): it is not open", name);
 	sched_enter();
+	sched_access(&md->bdev.bd_openers, SIM_ADD);
 	md->bdev.bd_openers--;
 	sched_exit();
 }

@@ -79,9 +79,13 @@ static void submitter_thread(void *unused)
 	struct bio *bio;
 
 	for (;;) {
+		sched_point("next bio", NULL, NULL);
 		sched_enter();
-		while (!(bio = bio_list_pop(&submitter.bios)))
+		sched_access(&submitter, SIM_WRITE);
+		while (!(bio = bio_list_pop(&submitter.bios))) {
 			sched_wait_on(&submitter.waiters, &wait);
+			sched_access(&submitter, SIM_WRITE);
+		}
 		sched_exit();
 		sched_hb_acquire(bio);
 		submit_bio_noacct(bio);
@@ -101,6 +105,7 @@ void submit_bio(struct bio *bio)
 	}
 	sched_hb_release(bio);
 	sched_enter();
+	sched_access(&submitter, SIM_WRITE);
 	bio_list_add(&submitter.bios, bio);
 	sched_wake_first(&submitter.waiters);
 	sched_exit();

@@ -22,6 +22,8 @@ static inline bool job_pool_try(struct job_pool *pool)
 
 	sched_enter();
 	taken = pool->free;
+	/* As long as there are some, the order of taking and giving back makes no difference. */
+	sched_access(pool, taken ? SIM_ADD : SIM_WRITE);
 	if (taken)
 		pool->free--;
 	sched_exit();
@@ -34,10 +36,10 @@ static inline void job_pool_put(struct job_pool *pool)
 {
 	sched_hb_release(pool);
 	sched_enter();
+	sched_access(pool, list_empty(&pool->wait.head) ? SIM_ADD : SIM_WRITE);
 	pool->free++;
+	wait_wake(&pool->wait);
 	sched_exit();
-	if (waitqueue_active(&pool->wait))
-		wake_up(&pool->wait);
 }
 
 /* By sim_set_job_pools() or the strategy. */

@@ -7,6 +7,10 @@
  * may sleep. A job of more than SUB_JOB_SECTORS is done in parts, SPLIT_COUNT at a time; after an
  * error no further part begins.
  *
+ * Under an explorer the I/O of a job begins at once, not in the worker a little later. Its disks
+ * take all the time they like before they do what they were told, so nobody can tell when they were
+ * told, and there are far fewer schedules. What the worker is seen to do are the callbacks.
+ *
  * What is copied are tags, with the bytes of literal sectors; reads and writes are bios like any
  * others.
  */
@@ -104,8 +108,9 @@ static void push(struct list_head *jobs, struct kcopyd_job *job)
 	sched_hb_release(job);
 	/* One section: as soon as it is on a list a running worker may end the job, and the client. */
 	sched_enter();
+	sched_access(jobs, SIM_WRITE);
 	list_add_tail(&job->list, jobs);
-	queue_work(kc->wq, &kc->work);
+	work_queue(kc->wq, &kc->work);
 	sched_exit();
 }
 
@@ -115,6 +120,7 @@ static struct kcopyd_job *pop(struct list_head *jobs)
 
 	sched_enter();
 	job = list_first_entry_or_null(jobs, struct kcopyd_job, list);
+	sched_access(jobs, job ? SIM_WRITE : SIM_READ);
 	if (job)
 		list_del(&job->list);
 	sched_exit();
@@ -126,23 +132,57 @@ static struct kcopyd_job *pop(struct list_head *jobs)
 static void hold_client(struct dm_kcopyd_client *kc)
 {
 	sched_enter();
+	sched_access(&kc->nr_jobs, SIM_ADD);
 	kc->nr_jobs++;
 	sched_exit();
 }
 
 static void release_client(struct dm_kcopyd_client *kc)
 {
-	bool last;
-
 	sched_hb_release(&kc->nr_jobs);
 	sched_enter();
-	last = !--kc->nr_jobs;
+	sched_access(&kc->nr_jobs, list_empty(&kc->destroyq.head) ? SIM_ADD : SIM_WRITE);
+	if (!--kc->nr_jobs)
+		wait_wake(&kc->destroyq);
 	sched_exit();
-	if (last)
-		wake_up(&kc->destroyq);
+}
+
+static bool no_jobs(struct dm_kcopyd_client *kc)
+{
+	sched_access(&kc->nr_jobs, SIM_WRITE);
+	return !READ_ONCE(kc->nr_jobs);
 }
 
 /* ---- I/O ---- */
+
+static void run_io(struct kcopyd_job *job);
+
+static bool is_for_disks(const struct kcopyd_job *job)
+{
+	unsigned int i;
+
+	if (job->op == REQ_OP_READ)
+		return job->source.bdev->bd_simdisk;
+	for (i = 0; i < job->num_dests; i++)
+		if (job->dests[i].count && !job->dests[i].bdev->bd_simdisk)
+			return false;
+	return true;
+}
+
+static void start_io(struct list_head *jobs, struct kcopyd_job *job)
+{
+	struct sim_thread *self = sched_current;
+	struct bio_list *submitting = self->bio_list;
+
+	if (!sched_explored() || !is_for_disks(job)) {
+		push(jobs, job);
+		return;
+	}
+	/* The worker would not be inside of a submission. */
+	self->bio_list = NULL;
+	run_io(job);
+	self->bio_list = submitting;
+}
 
 static void io_done(struct kcopyd_job *job)
 {
@@ -157,7 +197,7 @@ static void io_done(struct kcopyd_job *job)
 		push(&job->kc->complete_jobs, job);
 	} else {
 		job->op = REQ_OP_WRITE;
-		push(&job->kc->io_jobs, job);
+		start_io(&job->kc->io_jobs, job);
 	}
 }
 
@@ -190,7 +230,7 @@ static void send(struct kcopyd_job *job, unsigned int i, const struct dm_io_regi
 	if (job->op != REQ_OP_WRITE_ZEROES)
 		bio->bi_data = &job->data;
 	count_add(&job->count, 1);
-	submit_bio_noacct(bio);
+	bio_submit(bio);
 }
 
 static void run_io(struct kcopyd_job *job)
@@ -219,9 +259,9 @@ static void begin(struct kcopyd_job *job)
 	if (!job->source.count)
 		push(&kc->complete_jobs, job);
 	else if (job->op == REQ_OP_READ)
-		push(&kc->new_jobs, job);
+		start_io(&kc->new_jobs, job);
 	else
-		push(&kc->io_jobs, job);
+		start_io(&kc->io_jobs, job);
 }
 
 /* Begins the next part of @master with the memory of @part. False: there is none. */
@@ -231,6 +271,7 @@ static bool next_part(struct kcopyd_job *master, struct kcopyd_job *part)
 	unsigned int i;
 
 	sched_enter();
+	sched_access(master, SIM_WRITE);
 	at = master->progress;
 	count = min_t(sector_t, master->source.count - at, SUB_JOB_SECTORS);
 	if ((master->read_err || master->write_err) &&
@@ -267,6 +308,7 @@ static void end_part(struct kcopyd_job *master, struct kcopyd_job *part)
 
 	job_free(part);
 	sched_enter();
+	sched_access(master, SIM_WRITE);
 	last = !--master->sub_jobs;
 	sched_exit();
 	if (last)
@@ -296,6 +338,7 @@ static void part_done(struct kcopyd_job *part)
 	struct kcopyd_job *master = part->master;
 
 	sched_enter();
+	sched_access(master, SIM_WRITE);
 	if (part->read_err)
 		master->read_err = 1;
 	master->write_err |= part->write_err;
@@ -332,8 +375,10 @@ static void kcopyd_work(struct work_struct *work)
 	struct dm_kcopyd_client *kc = container_of(work, struct dm_kcopyd_client, work);
 	struct kcopyd_job *job;
 
-	while ((job = pop(&kc->complete_jobs)))
+	while ((job = pop(&kc->complete_jobs))) {
 		complete_job(job);
+		sched_point("kcopyd", NULL, NULL);
+	}
 	while ((job = pop(&kc->new_jobs)))
 		run_io(job);
 	while ((job = pop(&kc->io_jobs)))
@@ -358,6 +403,7 @@ static void check_regions(const struct dm_io_region *from, unsigned int num_dest
 
 static struct kcopyd_job *get_job(struct dm_kcopyd_client *kc, u64 sectors)
 {
+	sched_point("dm_kcopyd_copy", NULL, NULL);
 	wait_event(kc->pool.wait, job_pool_try(&kc->pool));
 	return job_alloc(kc, sectors > SUB_JOB_SECTORS ? 0 : sectors);
 }
@@ -449,7 +495,7 @@ struct dm_kcopyd_client *dm_kcopyd_client_create(struct dm_kcopyd_throttle *thro
 void dm_kcopyd_client_destroy(struct dm_kcopyd_client *kc)
 {
 	might_sleep();
-	wait_event(kc->destroyq, !READ_ONCE(kc->nr_jobs));
+	wait_event(kc->destroyq, no_jobs(kc));
 	sched_hb_acquire(&kc->nr_jobs);
 	destroy_workqueue(kc->wq);
 	kfree(kc);

@@ -159,6 +159,13 @@ bool sched_wake_first(struct list_head *waiters);
 void sched_wake_all(struct list_head *waiters);
 
 /*
+ * queue_work() and wake_up() in a sched_enter() section: nobody comes between them and what else
+ * the section does, after which others may free what it belongs to.
+ */
+bool work_queue(struct workqueue_struct *wq, struct work_struct *item);
+void wait_wake(wait_queue_head_t *wq);
+
+/*
  * A place where another thread or an interrupt may come first; without effect under fifo and where
  * the caller is atomic. Outside of sched_enter() sections.
  */

@@ -78,7 +78,9 @@ void thread_ended(struct sim_thread *thread)
 	if (thread->irqs_off)
 		sim_fail("thread '%s' ends with interrupts off", thread->name);
 	thread->state = SCHED_DEAD;
-	sched_access(thread, SIM_WRITE);
+	/* Others are not joined, and all interrupts are one thread after the other. */
+	if (thread->is_harness)
+		sched_access(thread, SIM_WRITE);
 	sched_hb_release(thread);
 	sched_hb_release(&threads);
 	sched_wake_all(&thread->joiners);

@@ -72,7 +72,7 @@ void shim_wait_finish(wait_queue_head_t *wq, struct wait_queue_entry *entry)
 	sched_exit();
 }
 
-static void wake_all(wait_queue_head_t *wq)
+void wait_wake(wait_queue_head_t *wq)
 {
 	waitqueue_use(wq);
 	sched_access(wq, list_empty(&wq->head) ? SIM_READ : SIM_WRITE);
@@ -91,7 +91,7 @@ void wake_up(wait_queue_head_t *wq)
 {
 	sched_point("wake_up", wq->name, NULL);
 	sched_enter();
-	wake_all(wq);
+	wait_wake(wq);
 	sched_exit();
 	sched_preempt();
 }

@@ -191,10 +191,8 @@ static bool may_queue(const struct workqueue_struct *wq)
 	return false;
 }
 
-bool queue_work(struct workqueue_struct *wq, struct work_struct *item)
+bool work_queue(struct workqueue_struct *wq, struct work_struct *item)
 {
-	sched_point("queue_work", item->name, NULL);
-	sched_enter();
 	/* What was before it is seen by the work even where it is pending already; and who was first does not matter. */
 	sched_access(item, SIM_ADD);
 	sched_hb_release(item);
@@ -202,10 +200,8 @@ bool queue_work(struct workqueue_struct *wq, struct work_struct *item)
 	if (unlikely(wq->draining && !may_queue(wq)))
 		sim_fail("queue_work() of '%s' on '%s', which is being destroyed", item->name,
 			 wq->name);
-	if (item->pending) {
-		sched_exit();
+	if (item->pending)
 		return false;
-	}
 	item->pending = true;
 	item->wq = wq;
 	item->sequence = ++work.sequence;
@@ -214,9 +210,20 @@ bool queue_work(struct workqueue_struct *wq, struct work_struct *item)
 	list_add_tail(&item->all_pending, &work.pending);
 	if (!sched_wake_first(&wq->idle) && wq->nr_workers < wq->max_active)
 		new_worker(wq);
-	sched_exit();
-	sched_preempt();
 	return true;
+}
+
+bool queue_work(struct workqueue_struct *wq, struct work_struct *item)
+{
+	bool queued;
+
+	sched_point("queue_work", item->name, NULL);
+	sched_enter();
+	queued = work_queue(wq, item);
+	sched_exit();
+	if (queued)
+		sched_preempt();
+	return queued;
 }
 
 bool work_pending(const struct work_struct *item)
