@@ -6,7 +6,7 @@
  * A request that has reached the bottom becomes an event that is due now: it transfers the data and
  * ends the request. Which of the events that are due comes next is the chooser's. So two requests
  * in flight take effect in either order, and a read may see a write that was submitted after it, as
- * on a real disk.
+ * on a real disk. Effect and end of a request are one moment.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -100,6 +100,22 @@ sector_t disk_sectors(struct disk *disk)
 	return disk->sectors;
 }
 
+/* ---- what explorers are told ---- */
+
+/* Contents: by 4 KiB, which is what most requests are made of. */
+#define TOUCH_SECTORS 8
+
+static void touch(struct disk *bottom, sector_t sector, sector_t sectors, enum sim_access kind)
+{
+	sector_t block;
+
+	if (!sched_explored() || !sectors)
+		return;
+	for (block = sector / TOUCH_SECTORS; block <= (sector + sectors - 1) / TOUCH_SECTORS;
+	     block++)
+		sched_access_part(bottom, (u32)block, kind);
+}
+
 /* ---- requests ---- */
 
 void disk_enter_world(struct disk *disk)
@@ -144,8 +160,10 @@ static int transfer_locked(struct disk *disk, struct bio *bio)
 	u32 sectors = bio_sectors(bio);
 
 	/* Checked at submission, but a disk may have shrunk since. */
+	sched_access(&disk->sectors, SIM_READ);
 	if (sector + sectors > disk->sectors)
 		return -EIO;
+	touch(disk, sector, sectors, bio_op(bio) == REQ_OP_READ ? SIM_READ : SIM_WRITE);
 	switch (bio_op(bio)) {
 	case REQ_OP_READ:
 		disk->ops->read(disk, sector, sectors, bio->bi_data, bio->bi_iter.bi_offset);
@@ -228,6 +246,7 @@ static void peek(struct disk *disk, sector_t sector, u32 sectors, struct sector_
 {
 	check_range(disk, sector, sectors);
 	disk = bottom_of(disk);
+	touch(disk, sector, sectors, SIM_READ);
 	disk->ops->read(disk, sector, sectors, data, 0);
 }
 
@@ -235,6 +254,7 @@ static void poke(struct disk *disk, sector_t sector, u32 sectors, const struct s
 {
 	check_range(disk, sector, sectors);
 	disk = bottom_of(disk);
+	touch(disk, sector, sectors, SIM_WRITE);
 	disk->ops->write(disk, sector, sectors, data, 0);
 }
 
@@ -281,6 +301,7 @@ int disk_set_sectors(struct disk *disk, sector_t sectors)
 
 	if (r)
 		return r;
+	sched_access(&bottom->sectors, SIM_WRITE);
 	for (disk = bottom; disk; disk = disk->above)
 		disk->sectors = sectors;
 	return 0;

@@ -172,6 +172,11 @@ static void serve(struct delay_disk *d, struct bio *bio)
 {
 	u64 when;
 
+	/* Time goes on only when nothing can run; but disks may be as quick as anything else. */
+	if (sched_explored()) {
+		disk_wait(&d->disk, bio, 0, delay_event);
+		return;
+	}
 	sched_enter();
 	when = end_ns(d, bio, sim_now_ns());
 	sched_exit();
@@ -186,10 +191,15 @@ static bool hold_back(struct delay_disk *d, struct bio *bio)
 
 	sched_hb_release(bio);
 	sched_enter();
+	sched_access(d, SIM_READ);
 	for (i = 0; d->nr_holds && !held && i < MAX_HOLDS; i++) {
 		struct hold *h = &d->hold[i];
 
-		if (h->used && h->left && h->ops & ops && disk_touches(bio, h->start, h->len)) {
+		if (!h->used || !(h->ops & ops) || !disk_touches(bio, h->start, h->len))
+			continue;
+		sched_access(h, h->left ? SIM_WRITE : SIM_READ);
+		if (h->left) {
+			sched_access(&d->held, SIM_ADD);
 			bio_list_add(&h->bios, bio);
 			h->left--;
 			d->held++;
@@ -259,10 +269,12 @@ int disk_delay_hold_next(struct disk *delay_layer, unsigned int ops, sector_t st
 	int i;
 
 	disk_enter_world(delay_layer);
+	sched_point("hold", NULL, NULL);
 	for (i = 0; i < MAX_HOLDS; i++) {
 		if (d->hold[i].used)
 			continue;
 		sched_enter();
+		sched_access(d, SIM_WRITE);
 		d->hold[i] = (struct hold){
 			.used = true, .ops = ops, .start = start, .len = len, .left = count
 		};
@@ -280,10 +292,14 @@ void disk_delay_release(struct disk *delay_layer, int handle)
 	struct bio *bio;
 	int i;
 
+	sched_point("release", NULL, NULL);
 	sched_enter();
+	sched_access(d, SIM_WRITE);
 	for (i = 0; i < MAX_HOLDS; i++) {
 		if ((handle >= 0 && i != handle) || !d->hold[i].used)
 			continue;
+		sched_access(&d->hold[i], SIM_WRITE);
+		sched_access(&d->held, SIM_ADD);
 		d->held -= bio_list_size(&d->hold[i].bios);
 		bio_list_merge(&bios, &d->hold[i].bios);
 		d->hold[i] = (struct hold){ .used = false };
@@ -298,5 +314,6 @@ void disk_delay_release(struct disk *delay_layer, int handle)
 
 unsigned int disk_delay_held(struct disk *delay_layer)
 {
+	sched_access(&delay_disk(delay_layer)->held, SIM_READ);
 	return delay_disk(delay_layer)->held;
 }

@@ -18,20 +18,34 @@ struct error_disk {
 	struct disk_fault fault[MAX_FAULTS];
 };
 
+static bool is_hit(const struct disk_fault *f)
+{
+	/* To an explorer, whatever may be is an alternative. */
+	if (sched_explored())
+		return sim_choose(2, "fault");
+	return sim_choose(1000000, "fault") >= 1000000 - f->per_million;
+}
+
 static int fault_of(struct error_disk *e, const struct bio *bio)
 {
 	unsigned int ops = disk_op_mask(bio), i;
 
+	sched_access(e, SIM_READ);
 	for (i = 0; i < e->nr; i++) {
 		struct disk_fault *f = &e->fault[i];
 
-		if (!(f->ops & ops) || !f->count || !disk_touches(bio, f->start, f->len))
+		if (!(f->ops & ops) || !disk_touches(bio, f->start, f->len))
+			continue;
+		/* One that counts is for some requests and not for others, by their order. */
+		sched_access(f,
+			     f->count && (f->skip || f->count != U64_MAX) ? SIM_WRITE : SIM_READ);
+		if (!f->count)
 			continue;
 		if (f->skip) {
 			f->skip--;
 			continue;
 		}
-		if (f->per_million && sim_choose(1000000, "fault") < 1000000 - f->per_million)
+		if (f->per_million && !is_hit(f))
 			continue;
 		if (f->count != U64_MAX)
 			f->count--;
@@ -92,6 +106,8 @@ int disk_error_add(struct disk *error_layer, const struct disk_fault *fault)
 {
 	struct error_disk *e = error_disk(error_layer);
 
+	sched_point("fault", NULL, NULL);
+	sched_access(e, SIM_WRITE);
 	if (e->nr == MAX_FAULTS)
 		sim_fail("disk: more than %u faults", MAX_FAULTS);
 	if (fault->error >= 0 || fault->per_million > 1000000)
@@ -102,5 +118,9 @@ int disk_error_add(struct disk *error_layer, const struct disk_fault *fault)
 
 void disk_error_clear(struct disk *error_layer)
 {
-	error_disk(error_layer)->nr = 0;
+	struct error_disk *e = error_disk(error_layer);
+
+	sched_point("fault", NULL, NULL);
+	sched_access(e, SIM_WRITE);
+	e->nr = 0;
 }

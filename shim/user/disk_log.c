@@ -29,6 +29,8 @@ static void log_submit(struct disk *disk, struct bio *bio)
 	struct sector_data data;
 
 	if (bio_op(bio) != REQ_OP_READ) {
+		/* The log has an order. */
+		sched_access(log, SIM_WRITE);
 		bio->bi_disk_id = ev.id = log->next_id++;
 		if (bio_op(bio) == REQ_OP_WRITE && ev.sectors) {
 			/* What the request carries, from its own first sector on. */
@@ -61,8 +63,10 @@ static void log_ended(struct disk *disk, struct bio *bio, int error)
 		.error = error,
 	};
 
-	if (bio_op(bio) != REQ_OP_READ)
-		log->event(log->context, &ev);
+	if (bio_op(bio) == REQ_OP_READ)
+		return;
+	sched_access(log, SIM_WRITE);
+	log->event(log->context, &ev);
 }
 
 static void log_destroy(struct disk *disk)
