@@ -56,6 +56,9 @@ bool mem_should_fail(gfp_t flags, const char *what, const char *site)
 		sim_fail("%s: %s outside of a world", site_name(site), what);
 	check_gfp(flags, what, site);
 	sched_enter();
+	/* Who gets which number matters only where numbers decide who fails. */
+	if (unlikely(mem.fail_count))
+		sched_access(&mem.count, SIM_WRITE);
 	number = mem.count++;
 	per_million = gfpflags_allow_blocking(flags) ? 0 : mem.random_per_million;
 	sched_exit();
@@ -286,6 +289,7 @@ void *mem_cache_take(struct kmem_cache *cache, gfp_t flags, const char *site)
 	void *object = mem_alloc(cache->size, flags, cache, site);
 
 	sched_enter();
+	sched_access(cache, SIM_ADD);
 	cache->live++;
 	sched_exit();
 	if (cache->ctor)
@@ -309,6 +313,7 @@ void kmem_cache_free(struct kmem_cache *cache, void *p)
 	if (unlikely(mem_header_of(p)->cache != cache))
 		sim_fail("kmem_cache_free() of what is not of cache '%s' (allocated at %s)",
 			 cache->name, site_name(mem_header_of(p)->site));
+	sched_access(cache, SIM_ADD);
 	cache->live--;
 	mem_free(p, "kmem_cache_free()");
 	sched_exit();
@@ -320,6 +325,7 @@ void kmem_cache_destroy(struct kmem_cache *cache)
 		return;
 	shim_might_sleep("kmem_cache_destroy()", cache->site);
 	sched_enter();
+	sched_access(cache, SIM_WRITE);
 	if (cache->live) {
 		u64 nr, bytes;
 		struct mem_header *leak = arena_find_leak(&nr, &bytes);
@@ -352,7 +358,9 @@ void memalloc_noio_restore(unsigned int flags)
 
 void sim_fail_alloc(u64 first, u64 count)
 {
+	sched_point("allocation faults", NULL, NULL);
 	sched_enter();
+	sched_access(&mem.count, SIM_WRITE);
 	mem.fail_first = first;
 	mem.fail_count = count;
 	sched_exit();

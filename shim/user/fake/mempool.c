@@ -142,6 +142,7 @@ void *shim_mempool_alloc(mempool_t *pool, gfp_t gfp_mask, const char *site)
 		if (!mem_should_fail(GFP_NOWAIT, "mempool_alloc()", site))
 			element = new_element(pool, site);
 		sched_enter();
+		sched_access(pool, element ? SIM_ADD : SIM_WRITE);
 		if (!element && pool->curr_nr)
 			element = take_from_reserve(pool, site);
 		if (element)
@@ -167,6 +168,8 @@ void mempool_free(void *element, mempool_t *pool)
 	if (unlikely(header->cache != pool->cache || header->size != pool->size || !pool->in_use))
 		sim_fail("mempool_free() of what is not of the pool of %s (allocated at %s)",
 			 site_name(pool->site), site_name(header->site));
+	/* A reserve that is full stays so; else this is what others may get, or wait for. */
+	sched_access(pool, pool->curr_nr < pool->min_nr ? SIM_WRITE : SIM_ADD);
 	pool->in_use--;
 	if (pool->curr_nr < pool->min_nr) {
 		work_check_free(element, header->size, header->site);
@@ -184,6 +187,7 @@ void mempool_destroy(mempool_t *pool)
 {
 	if (!pool)
 		return;
+	sched_access(pool, SIM_WRITE);
 	if (pool->in_use)
 		sim_fail("mempool_destroy() of the pool of %s with %llu elements in use",
 			 site_name(pool->site), pool->in_use);

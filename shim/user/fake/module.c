@@ -28,8 +28,9 @@ struct loadable {
 	int (*init)(void);
 	void (*exit)(void);
 	struct param *params;
-	bool loaded, going;
+	bool loaded, coming, going;
 	int references;
+	struct list_head waiters; /* for init to end */
 	u32 order; /* of loading */
 	struct loadable *next;
 };
@@ -107,6 +108,42 @@ void shim_module_param_register(const char *module, const char *name, void *valu
 
 /* ---- loading ---- */
 
+static int begin_load(struct loadable *mod)
+{
+	static const struct sched_wait wait = { .what = "loading of a module" };
+
+	sched_point("init_module", mod->name, NULL);
+	sched_enter();
+	sched_access(mod, SIM_WRITE);
+	while (mod->coming) {
+		sched_wait_on(&mod->waiters, &wait);
+		sched_access(mod, SIM_WRITE);
+	}
+	if (mod->loaded) {
+		sched_exit();
+		return -EEXIST;
+	}
+	mod->loaded = true;
+	mod->coming = true;
+	mod->going = false;
+	mod->references = 0;
+	mod->order = ++modules.order;
+	sched_exit();
+	return 0;
+}
+
+static void end_load(struct loadable *mod, bool loaded)
+{
+	sched_enter();
+	sched_access(mod, SIM_WRITE);
+	mod->coming = false;
+	mod->loaded = loaded;
+	sched_wake_all(&mod->waiters);
+	sched_exit();
+	if (!loaded)
+		work_check_module(mod->name);
+}
+
 int sim_module_load(const char *name)
 {
 	struct loadable *mod = find_module(name);
@@ -114,17 +151,11 @@ int sim_module_load(const char *name)
 
 	if (!mod || !mod->init)
 		return -ENOENT;
-	if (mod->loaded)
-		return -EEXIST;
-	mod->loaded = true;
-	mod->going = false;
-	mod->references = 0;
-	mod->order = ++modules.order;
+	r = begin_load(mod);
+	if (r)
+		return r;
 	r = mod->init();
-	if (r) {
-		mod->loaded = false;
-		work_check_module(mod->name);
-	}
+	end_load(mod, !r);
 	return r;
 }
 
@@ -132,12 +163,17 @@ int sim_module_unload(const char *name)
 {
 	struct loadable *mod = find_module(name);
 
-	if (!mod || !mod->loaded)
+	if (!mod)
 		return -ENOENT;
-	if (mod->references || !mod->exit)
+	sched_point("delete_module", mod->name, NULL);
+	sched_access(mod, SIM_WRITE);
+	if (!mod->loaded)
+		return -ENOENT;
+	if (mod->references || !mod->exit || mod->coming || mod->going)
 		return -EBUSY;
 	mod->going = true;
 	mod->exit();
+	sched_access(mod, SIM_WRITE);
 	mod->loaded = false;
 	work_check_module(mod->name);
 	return 0;
@@ -146,9 +182,9 @@ int sim_module_unload(const char *name)
 int request_module(const char *fmt, ...)
 {
 	struct loadable *mod;
+	int length, r;
 	char name[64];
 	va_list args;
-	int length;
 
 	shim_might_sleep("request_module()", fmt);
 	va_start(args, fmt);
@@ -159,7 +195,8 @@ int request_module(const char *fmt, ...)
 	mod = find_module(name);
 	if (!modules.autoload || !mod)
 		return -ENOENT;
-	return mod->loaded ? 0 : sim_module_load(name);
+	r = sim_module_load(name);
+	return r == -EEXIST ? 0 : r;
 }
 
 bool sim_module_autoload(bool on)
@@ -192,6 +229,7 @@ bool try_module_get(struct module *module)
 		return true;
 	sched_enter();
 	mod = resolve(module);
+	sched_access(mod, SIM_ADD);
 	got = mod->loaded && !mod->going;
 	if (got)
 		mod->references++;
@@ -213,6 +251,7 @@ void module_put(struct module *module)
 		return;
 	sched_enter();
 	mod = resolve(module);
+	sched_access(mod, SIM_ADD);
 	if (!mod->loaded || mod->references-- <= 0)
 		sim_fail("module_put() of '%s' without a reference", module->name);
 	sched_exit();
@@ -271,7 +310,9 @@ void module_start(void)
 
 	for (mod = modules.all; mod; mod = mod->next) {
 		mod->loaded = false;
+		mod->coming = false;
 		mod->references = 0;
+		INIT_LIST_HEAD(&mod->waiters);
 		for (param = mod->params; param; param = param->next)
 			memcpy(param->value, &param->initial, param->size);
 	}

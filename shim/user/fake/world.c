@@ -339,6 +339,7 @@ int printk(const char *fmt, ...)
 	return length;
 }
 
+/* Which line is dropped depends on who was first. No explorer is told: the log is no result. */
 bool shim_ratelimit(struct shim_ratelimit *rs)
 {
 	bool allowed;
