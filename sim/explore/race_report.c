@@ -70,9 +70,30 @@ static const char *in_tree(const char *path)
 	return strncmp(path, here, top) ? path : path + top;
 }
 
+/* Of several, each inlined into the next: the first one outside of the shim, whose headers are everywhere. */
+static bool choose_line(FILE *lines, char *out, size_t size)
+{
+	char line[1024];
+	bool got = false;
+
+	while (fgets(line, sizeof(line), lines)) {
+		const char *name = in_tree(line);
+
+		/* Without "(discriminator 2)" behind it. */
+		line[strcspn(line, " \n")] = '\0';
+		if (name[0] == '?' || (got && !strncmp(name, "shim/", 5)))
+			continue;
+		snprintf(out, size, "%s", name);
+		got = true;
+		if (strncmp(name, "shim/", 5))
+			break;
+	}
+	return got;
+}
+
 static bool address_to_line(unsigned long offset, char *out, size_t size)
 {
-	char program[1024], command[1200], line[1024];
+	char program[1024], command[1200];
 	ssize_t length = readlink("/proc/self/exe", program, sizeof(program) - 1);
 	FILE *pipe;
 	bool got;
@@ -80,18 +101,13 @@ static bool address_to_line(unsigned long offset, char *out, size_t size)
 	if (length <= 0 || memchr(program, '\'', (size_t)length))
 		return false;
 	program[length] = '\0';
-	snprintf(command, sizeof(command), "addr2line -e '%s' 0x%lx 2>/dev/null", program, offset);
+	snprintf(command, sizeof(command), "addr2line -i -e '%s' 0x%lx 2>/dev/null", program, offset);
 	pipe = popen(command, "r");
 	if (!pipe)
 		return false;
-	got = fgets(line, sizeof(line), pipe);
+	got = choose_line(pipe, out, size);
 	pclose(pipe);
-	if (!got || line[0] == '?')
-		return false;
-	/* Without "(discriminator 2)" behind it. */
-	line[strcspn(line, " \n")] = '\0';
-	snprintf(out, size, "%s", in_tree(line));
-	return true;
+	return got;
 }
 
 void race_resolve(char *line, size_t size)
