@@ -24,12 +24,19 @@ enum sim_access {
 	SIM_BEGIN,	/* of the harness: a request begins, ... */
 	SIM_END,	/* ... or ends: of two requests it matters only if one ends before the other begins */
 	SIM_WRITE,
-	SIM_LOCK,	/* taken; released in the same or a later step of the process, which is then SIM_UNLOCK */
+	/*
+	 * A step that can be taken only when there is something to take: a lock that is free, a completion that is
+	 * complete, a thread that has ended. Two that take are in conflict; who gives only makes it possible to take, in
+	 * whatever order others give.
+	 */
+	SIM_LOCK,
 	SIM_UNLOCK,
 };
 
 static inline bool sim_conflict(enum sim_access a, enum sim_access b)
 {
+	if (a == SIM_UNLOCK || b == SIM_UNLOCK)
+		return a < SIM_LOCK || b < SIM_LOCK;
 	return a >= SIM_WRITE || b >= SIM_WRITE || a != b;
 }
 

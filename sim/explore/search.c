@@ -28,7 +28,7 @@
 #include "walk.h"
 
 /* Steps between two checkpoints: one costs as much as running about so many steps. */
-#define CHECKPOINT_STEPS 24
+#define CHECKPOINT_STEPS 96
 
 /* Processes that have begun and not ended. */
 #define MAX_STACKS 192

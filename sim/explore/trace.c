@@ -273,18 +273,22 @@ static void find_candidates(u32 nr)
 	const struct touch *touch = &t->touches.at[nr];
 	u32 before;
 
-	if (touch->kind == SIM_UNLOCK)
-		return; /* after its own locking */
 	for (before = t->links.at[nr].before; before; before = t->links.at[before - 1].before) {
 		u32 step = t->links.at[before - 1].step;
 		u8 kind = t->touches.at[before - 1].kind;
 
-		if (step == t->steps.nr - 1 || !sim_conflict(touch->kind, kind))
+		if (step == t->steps.nr - 1)
 			continue;
-		if (touch->kind == SIM_LOCK && (kind == SIM_LOCK || kind == SIM_UNLOCK)) {
+		/* The one that gives back what it has taken: all before comes before that. */
+		if (touch->kind == SIM_UNLOCK && kind == SIM_LOCK &&
+		    t->steps.at[step].process == t->steps.at[t->steps.nr - 1].process)
+			return;
+		if (touch->kind == SIM_LOCK && kind >= SIM_LOCK) {
 			add_candidate(step, touch->object + 1, kind == SIM_LOCK);
 			if (kind == SIM_UNLOCK)
 				continue;
+		} else if (!sim_conflict(touch->kind, kind)) {
+			continue;
 		} else {
 			add_candidate(step, 0, true);
 		}

@@ -132,6 +132,20 @@ static inline void drop(struct shim_lock *lock, const char *site)
 		pass_on(lock);
 }
 
+static bool __maybe_unused may_lock(const void *wants)
+{
+	const struct shim_lock *lock = wants;
+
+	return !lock->owner || lock->world != world.number;
+}
+
+static inline void point_lock(const char *what, struct shim_lock *lock, const char *site)
+{
+	/* Who locks what it holds itself goes on, and is found out. */
+	if (lock->owner != sched_current || lock->world != world.number)
+		sched_point_when((&(struct sched_wait){ what, lock->name, site, lock }), may_lock, lock);
+}
+
 /* ---- mutex ---- */
 
 void shim_mutex_lock(struct mutex *lock, const char *site)
@@ -140,7 +154,7 @@ void shim_mutex_lock(struct mutex *lock, const char *site)
 	u32 class;
 
 	shim_might_sleep("mutex_lock()", site);
-	sched_point_lock("mutex_lock", dep, site);
+	point_lock("mutex_lock", dep, site);
 	sched_enter();
 	class = lock_class_of(dep, site);
 	if (unlikely(dep->owner == sched_current))
@@ -245,7 +259,7 @@ static inline void spin_drop(struct shim_lock *dep, const char *site)
 
 void shim_spin_lock(spinlock_t *lock, const char *site)
 {
-	sched_point_lock("spin_lock", &lock->dep, site);
+	point_lock("spin_lock", &lock->dep, site);
 	spin_take(&lock->dep, sched_current->irqs_off, site);
 }
 
@@ -263,7 +277,7 @@ void shim_spin_lock_irq(spinlock_t *lock, const char *site)
 	if (unlikely(self->irqs_off))
 		sim_fail("spin_lock_irq() of '%s' at %s with interrupts off", lock->dep.name,
 			 site_name(site));
-	sched_point_lock("spin_lock", &lock->dep, site);
+	point_lock("spin_lock", &lock->dep, site);
 	self->irqs_off = true;
 	spin_take(&lock->dep, true, site);
 }
@@ -285,7 +299,7 @@ unsigned long shim_spin_lock_irqsave(spinlock_t *lock, const char *site)
 	struct sim_thread *self = sched_current;
 	unsigned long flags = self->irqs_off;
 
-	sched_point_lock("spin_lock", &lock->dep, site);
+	point_lock("spin_lock", &lock->dep, site);
 	self->irqs_off = true;
 	spin_take(&lock->dep, true, site);
 	return flags;

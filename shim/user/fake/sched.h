@@ -92,7 +92,8 @@ struct sim_thread {
 	struct blk_plug *plug;
 #ifdef SHIM_WATCHED
 	u32 process;
-	struct shim_lock *wants; /* goes on only when nobody holds it */
+	bool (*may_go_on)(const void *wants); /* or NULL: it may */
+	const void *wants;
 	struct sim_step step;
 #endif
 	u32 nr_held;
@@ -190,21 +191,17 @@ static inline void sched_preempt(void)
  */
 #ifdef SHIM_WATCHED
 extern const struct sim_explorer *sched_explorer;
-void sched_point_slow(const char *what, const char *name, const char *site, struct shim_lock *wants);
-static inline void sched_point_lock(const char *what, struct shim_lock *lock, const char *site)
-{
-	if (unlikely(sched_explorer))
-		sched_point_slow(what, lock->name, site, lock);
-	else
-		sched_preempt();
-}
-static inline void sched_point(const char *what, const char *name, const char *site)
-{
-	if (unlikely(sched_explorer))
-		sched_point_slow(what, name, site, NULL);
-	else
-		sched_preempt();
-}
+void sched_point_slow(const struct sched_wait *wait, bool (*may_go_on)(const void *wants), const void *wants);
+/* The same, where it goes on only when that is true: an explorer need not look at who waits, and who does not have to. */
+#define sched_point_when(wait, may_go_on, wants)                                                \
+	do {                                                                                    \
+		if (unlikely(sched_explorer))                                                   \
+			sched_point_slow(wait, may_go_on, wants);                               \
+		else                                                                            \
+			sched_preempt();                                                        \
+	} while (0)
+#define sched_point(_what, _name, _site)                                                        \
+	sched_point_when((&(struct sched_wait){ .what = _what, .name = _name, .site = _site }), NULL, NULL)
 #define sched_access_part(object, part, kind)                                                   \
 	do {                                                                                    \
 		if (unlikely(sched_explorer))                                                   \
@@ -216,17 +213,17 @@ static inline void sched_point(const char *what, const char *name, const char *s
 			sched_explorer->what(start, size);                                      \
 	} while (0)
 #define sched_explored() unlikely(sched_explorer != NULL)
-#define sched_wants_lock(thread) ((thread)->wants != NULL)
+#define sched_stuck(thread) ((thread)->may_go_on != NULL)
 /* Number a process that comes into being. */
 void sched_number_process(u32 *process);
 #define sched_new_process(process) sched_number_process(process)
 #else
-#define sched_point_lock(what, lock, site) sched_preempt()
+#define sched_point_when(wait, may_go_on, wants) sched_preempt()
 #define sched_point(what, name, site) sched_preempt()
 #define sched_access_part(object, part, kind) ((void)0)
 #define sched_tell_memory(what, start, size) ((void)0)
 #define sched_explored() false
-#define sched_wants_lock(thread) false
+#define sched_stuck(thread) false
 #define sched_new_process(process) ((void)0)
 #endif
 #define sched_access(object, kind) sched_access_part(object, 0, kind)

@@ -2,7 +2,8 @@
 /*
  * Scheduling under an explorer (explore.h): nothing happens but what it picks.
  *
- * Threads stop at sched_point(); one that stands before a lock is ready only while nobody holds that, so nobody queues for locks.
+ * Threads stop at sched_point(); one that stands before a lock is ready only while nobody holds that, so nobody queues for
+ * locks (sched_point_when()).
  * An interrupt that is due is a process like a thread: picked, it gets a stack, and stops at the same points.
  */
 #ifdef SHIM_WATCHED
@@ -36,35 +37,28 @@ void sim_touch(const void *object, u32 part, enum sim_access kind)
 	sched_access_part(object, part, kind);
 }
 
-/* Stops here until it is picked; when it wants a lock, not before that is free. */
-void sched_point_slow(const char *what, const char *name, const char *site, struct shim_lock *wants)
+/* Stops here until it is picked, and not before it may go on. */
+void sched_point_slow(const struct sched_wait *wait, bool (*may_go_on)(const void *wants), const void *wants)
 {
 	struct sim_thread *self = sched_current;
 
-	self->step = (struct sim_step){ .what = what, .name = name, .site = site };
+	self->step = (struct sim_step){ .what = wait->what, .name = wait->name, .site = wait->site };
+	self->may_go_on = may_go_on;
 	self->wants = wants;
-	if (wants)
-		self->wait = (struct sched_wait){ what, name, site, wants };
+	if (may_go_on)
+		self->wait = *wait;
 	sched_make_runnable(self);
 	sched_next();
 	self->step.what = NULL;
-	self->wants = NULL;
+	self->may_go_on = NULL;
 }
 
 void sim_point(const char *what, const void *object, enum sim_access kind)
 {
 	if (!sched_explorer)
 		return;
-	sched_point_slow(what, NULL, NULL, NULL);
+	sched_point(what, NULL, NULL);
 	sched_explorer->access(object, 0, kind);
-}
-
-/* Who locks what it holds itself goes on, and is found out. */
-static bool may_go_on(const struct sim_thread *thread)
-{
-	const struct shim_lock *lock = thread->wants;
-
-	return !lock || !lock->owner || lock->world != world.number || lock->owner == thread;
 }
 
 struct ready {
@@ -98,7 +92,7 @@ static u32 find_ready(struct sim_step *steps, struct ready *ready)
 	u32 n = 0, i;
 
 	list_for_each_entry(thread, &sched.run, run)
-		if (may_go_on(thread))
+		if (!thread->may_go_on || thread->may_go_on(thread->wants))
 			add_ready(steps, ready, n++, (struct ready){ .thread = thread });
 	for (i = 0; i < events_due(); i++)
 		add_ready(steps, ready, n++, (struct ready){ .event = event_at(i) });

@@ -80,7 +80,7 @@ void thread_ended(struct sim_thread *thread)
 	thread->state = SCHED_DEAD;
 	/* Others are not joined, and all interrupts are one thread after the other. */
 	if (thread->is_harness)
-		sched_access(thread, SIM_WRITE);
+		sched_access(thread, SIM_UNLOCK);
 	sched_hb_release(thread);
 	sched_hb_release(&threads);
 	sched_wake_all(&thread->joiners);
@@ -90,16 +90,23 @@ void thread_ended(struct sim_thread *thread)
 		sched_wake(&sched_main_thread);
 }
 
+static bool __maybe_unused has_ended(const void *wants)
+{
+	const struct sim_thread *thread = wants;
+
+	return thread->state == SCHED_DEAD;
+}
+
 void sim_thread_join(sim_thread_t *thread)
 {
-	static const char what[] = "sim_thread_join()";
+	const struct sched_wait wait = { .what = "sim_thread_join()", .name = thread->name };
 
-	shim_might_sleep(what, SHIM_SITE);
+	shim_might_sleep(wait.what, SHIM_SITE);
+	sched_point_when(&wait, has_ended, thread);
 	sched_enter();
-	sched_access(thread, SIM_WRITE);
+	sched_access(thread, SIM_LOCK);
 	while (thread->state != SCHED_DEAD)
-		sched_wait_on(&thread->joiners,
-			      &(struct sched_wait){ .what = what, .name = thread->name });
+		sched_wait_on(&thread->joiners, &wait);
 	sched_hb_acquire(thread);
 	sched_exit();
 }
@@ -207,8 +214,7 @@ static void __attribute__((noreturn)) report_deadlock(void)
 
 	line[0] = '\0';
 	list_for_each_entry(thread, &threads.all, all)
-		if ((thread->state == SCHED_WAITING && !thread->is_idle_worker) ||
-		    sched_wants_lock(thread))
+		if ((thread->state == SCHED_WAITING && !thread->is_idle_worker) || sched_stuck(thread))
 			length += describe_wait(thread, line + length, sizeof(line) - length);
 	if (sched_main_thread.state == SCHED_WAITING &&
 	    strcmp(sched_main_thread.wait.what, "sim_run()"))

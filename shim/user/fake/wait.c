@@ -136,7 +136,7 @@ void complete(struct completion *c)
 	sched_point("complete", c->wait.name, NULL);
 	sched_enter();
 	waitqueue_use(&c->wait);
-	sched_access(c, SIM_WRITE);
+	sched_access(c, SIM_UNLOCK);
 	sched_hb_release(c);
 	if (c->done != UINT_MAX)
 		c->done++;
@@ -150,12 +150,19 @@ void complete_all(struct completion *c)
 	sched_point("complete_all", c->wait.name, NULL);
 	sched_enter();
 	waitqueue_use(&c->wait);
-	sched_access(c, SIM_WRITE);
+	sched_access(c, SIM_UNLOCK);
 	sched_hb_release(c);
 	c->done = UINT_MAX;
 	sched_wake_all(&c->wait.head);
 	sched_exit();
 	sched_preempt();
+}
+
+static bool __maybe_unused is_complete(const void *wants)
+{
+	const struct completion *c = wants;
+
+	return c->done;
 }
 
 void shim_wait_for_completion(struct completion *c, const char *site)
@@ -165,14 +172,12 @@ void shim_wait_for_completion(struct completion *c, const char *site)
 				   .site = site };
 
 	shim_might_sleep("wait_for_completion()", site);
-	sched_point(wait.what, wait.name, site);
+	sched_point_when(&wait, is_complete, c);
 	sched_enter();
 	waitqueue_use(&c->wait);
-	sched_access(c, SIM_WRITE);
-	while (!c->done) {
+	sched_access(c, SIM_LOCK);
+	while (!c->done)
 		sched_wait_on(&c->wait.head, &wait);
-		sched_access(c, SIM_WRITE);
-	}
 	if (c->done != UINT_MAX)
 		c->done--;
 	sched_hb_acquire(c);
