@@ -75,6 +75,7 @@ struct script_command {
 	int argc, next_arg;	/* words after the verb, and the next one to be parsed */
 	char **argv;
 	int expect_error;	/* positive errno; 0: must succeed */
+	bool may_fail;		/* with any error */
 	struct script_args args;
 	struct script_command *block;	/* parallel { }, { }, start LABEL command */
 	struct script_command *next;

@@ -3,7 +3,7 @@
  * Parser of the script language: lines of words into a tree of commands.
  *
  *   script  := { line }
- *   line    := [ "expect-error" ERRNO ] command
+ *   line    := [ "expect-error" ERRNO | "may-fail" ] command
  *   command := VERB ARGUMENT... | "parallel" "{" | "{" | "start" LABEL command
  *
  * A block ends with a line "}". Each verb checks its own arguments (script_verbs.c); the first
@@ -121,9 +121,15 @@ void script_free(struct script_command *script)
 	script_lines_free(lines);
 }
 
-/* "expect-error ERRNO" in front of a command. */
+/* "expect-error ERRNO" or "may-fail" in front of a command. */
 static bool take_expect_error(struct script_command *c, const struct script_line *line, int *word)
 {
+	if (!strcmp(line->words[*word], "may-fail")) {
+		if (++*word >= line->nr_words)
+			return script_syntax(c, "usage: may-fail COMMAND");
+		c->may_fail = true;
+		return true;
+	}
 	if (strcmp(line->words[*word], "expect-error"))
 		return true;
 	if (*word + 2 >= line->nr_words)

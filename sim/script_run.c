@@ -128,7 +128,7 @@ void script_result(struct script_thread *t, const struct script_command *c, int 
 	if (r)
 		script_print(t, "error: %s%s%s", errno_name(r), detail ? " " : "",
 			     detail ? detail : "");
-	if (-r == c->expect_error || run.options->keep_going)
+	if (-r == c->expect_error || c->may_fail || run.options->keep_going)
 		return;
 	if (!c->expect_error)
 		script_failed(t, c, "failed with %s%s%s: %s", errno_name(r), detail ? " " : "",

@@ -4,8 +4,8 @@
  * an oracle (sim/oracle.h), every read is compared with it (I1, I2, I7), every error with what the script has done to deserve it (I6); at the
  * end everything is read back, and the store is checked offline (I4, I5).
  *
- * To be played with keep_going: which errors a command may end with where others are under way, the judge knows, and the
- * script can not. What a script expects of contents (read ... expect=) and of commands that nobody disturbs stays its own business.
+ * What a script expects of its commands stays its own business. Where the outcome depends on who is first, a script says no more than
+ * `may-fail`, and the judge knows which errors may be.
  *
  * Lax, each time as narrowly as can be: sim/explore/judge_int.h says where.
  */

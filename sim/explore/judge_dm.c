@@ -459,7 +459,7 @@ static bool deserved(const struct judge_command *cmd, int error)
 		       (cmd->no_such || (master && (master->master || master->doomed ||
 						    master->state != JUDGE_LIVE)));
 	case JUDGE_DELETE:
-		return error == -EINVAL && cmd->no_such;
+		return (error == -EINVAL || error == -EBUSY) && cmd->no_such;
 	case JUDGE_SETTLE:
 		return false;
 	case JUDGE_LOAD:

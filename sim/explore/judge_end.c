@@ -113,6 +113,7 @@ static void compare_space(const struct judge_target *t, const struct check_summa
 static void check(const struct judge_target *t, const struct target_status *st)
 {
 	const struct world_disk *disk = world_disk_find(t->store);
+	bool given_up = t->error || t->error_before || judge_faults() != t->faults_at_load;
 	struct check_source source;
 	struct check_report report;
 
@@ -127,7 +128,7 @@ static void check(const struct judge_target *t, const struct target_status *st)
 	if (report.result == CHECK_IMPOSSIBLE)
 		judge_found(NULL, "%s cannot be checked: %s", t->store, report.reason);
 	/* Marked invalid by itself: that is no damage, where the snapshots were given up. */
-	if (report.result == CHECK_DAMAGED && !(report.summary.error && (t->error || t->error_before))) {
+	if (report.result == CHECK_DAMAGED && !(report.summary.error && given_up)) {
 		const struct check_finding *f = report.findings;
 
 		judge_found(NULL, "%s is not clean: %s %s: %s %s", t->store, f ? f->area : "",

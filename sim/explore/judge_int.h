@@ -79,6 +79,7 @@ struct judge_snapshot {
 	bool clear;			/* no other command can have made anything of the message but this */
 	bool windowed;			/* a suspend came after it, or at the same time */
 	bool certain;			/* that suspend must have created it */
+	bool orphan;			/* that suspend must not: its master was deleted before */
 	bool forking;			/* the oracle's fork has begun and not ended */
 	const struct judge_command *consumer; /* the suspend that creates it for certain */
 	struct oracle_device *device;	/* NULL: its contents are not known */
@@ -248,6 +249,8 @@ void judge_snapshot_name(struct judge_snapshot *s, snapid_t id);
 void judge_snapshot_kill(struct judge_snapshot *s);
 /* Its contents are not judged any more. */
 void judge_snapshot_forget(struct judge_snapshot *s);
+/* It is a snapshot of the origin, or of one that is there for certain. */
+bool judge_has_master(const struct judge_snapshot *s);
 void judge_windows_open(struct judge_target *t);
 void judge_window_close(struct judge_snapshot *s);
 void judge_window_cancel(struct judge_snapshot *s);

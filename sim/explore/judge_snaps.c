@@ -95,6 +95,8 @@ static void window_open(struct judge_snapshot *s)
 	struct oracle_device *master;
 
 	s->windowed = true;
+	if (s->master && s->master->state == JUDGE_GONE)
+		s->orphan = true;
 	if (s->forking)
 		return;
 	judge_event_begins(s->master ? &s->master->forks : &t->forks);
@@ -127,6 +129,11 @@ void judge_window_cancel(struct judge_snapshot *s)
 {
 	drop_device(s);
 	s->windowed = false;
+}
+
+bool judge_has_master(const struct judge_snapshot *s)
+{
+	return !s->master || (s->master->state == JUDGE_LIVE && !s->master->doomed);
 }
 
 /* ---- the suspend ---- */
@@ -171,7 +178,7 @@ void judge_suspend_ends(struct judge_command *cmd, int error)
 		} else if (s->consumer == cmd) {
 			judge_window_close(s);
 			s->state = JUDGE_CREATED;
-			s->certain = s->clear;
+			s->certain = s->clear && judge_has_master(s);
 		}
 	}
 }
@@ -236,8 +243,8 @@ void judge_delete_ends(struct judge_command *cmd, int error)
 			    cmd->command->args.text);
 	if (!error && s && s->state != JUDGE_GONE) {
 		judge_snapshot_kill(s);
-	} else if (s && error == -EINVAL) {
-		/* Refused: nothing has changed. */
+	} else if (s && (error == -EINVAL || (error == -EBUSY && s->doomed > 1))) {
+		/* Refused: nothing has changed. EBUSY: somebody else deletes it. */
 		if (s->state != JUDGE_GONE && s->state != JUDGE_LIVE)
 			cmd->no_such = true;
 		cmd->no_such |= s->state == JUDGE_GONE || s->doomed > 1;

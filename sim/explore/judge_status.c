@@ -114,6 +114,9 @@ static void find_shown(struct judge_target *t, const struct target_status *st)
 			continue;
 		}
 		judge_snapshot_name(s, st->ids[i]);
+		if (s->orphan)
+			sim_fail("status of %s: snapshot %s was created of one that does not exist", t->device,
+				 id_text(s->id));
 		if (s->state == JUDGE_LIVE || (s->state == JUDGE_ASKED && t->suspends))
 			continue;
 		judge_window_close(s);
@@ -131,7 +134,7 @@ static void judge_asked(struct judge_snapshot *s, const struct target_status *st
 
 	if (busy)
 		return;
-	if (!prepared && s->clear && s->state == JUDGE_ASKED)
+	if (!prepared && s->clear && s->state == JUDGE_ASKED && judge_has_master(s))
 		sim_fail("status of %s: a create succeeded, and nothing is prepared", t->device);
 	/* A later one has dropped it. */
 	for (const struct judge_snapshot *n = s->next; prepared && n; n = n->next)

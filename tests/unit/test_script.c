@@ -69,6 +69,7 @@ static void test_commands(void **state)
 	accepts("read ms 0 8 expect=0 bs=0\nwrite ms 0 8 fill=1 fua preflush expect-error=EIO", 2);
 	accepts("parallel {\n\tflush a\n\t{\n\t\tflush b\n\t}\n}\nflush c", 2);
 	accepts("start x expect-error EIO flush ms\nwait x", 2);
+	accepts("may-fail flush ms\nparallel {\n\tmay-fail read ms 0 8\n}", 2);
 	accepts("fault store op=read,write range=1+2 skip=3 count=4 error=ENOSPC\nfault alloc clear", 2);
 }
 
@@ -96,6 +97,7 @@ static void test_refused(void **state)
 	refuses("dmsetup message ms 0", "the message is missing");
 	refuses("dmsetup message ms create", "not a number");
 	refuses("expect-error EIO", "usage: expect-error");
+	refuses("may-fail", "usage: may-fail");
 	refuses("expect-error EWHAT flush ms", "\"EWHAT\" is not the name of an error");
 	refuses("parallel {\nflush a\n", "f:1: the block is not closed");
 	refuses("parallel {\n}", "f:2: an empty block");
