@@ -437,6 +437,8 @@ void search_begin(void)
 	x->inside = true;
 	x->result.began = true;
 	x->first_process = sim_process();
+	if (!x->options.no_races)
+		race_pause(false);
 	sim_explore(&explorer);
 }
 
@@ -445,6 +447,8 @@ void search_end(void)
 	end_step();
 	sim_explore(NULL);
 	x->inside = false;
+	if (!x->options.no_races)
+		race_pause(true);
 }
 
 void search_fail(void *context, const char *what)

@@ -305,6 +305,9 @@ static bool decided(const struct candidate *c, const u64 *base)
 	for (u32 i = 0; i < t->candidates.nr; i++) {
 		const struct candidate *other = &t->candidates.at[i];
 
+		/* It has given what the last step could not do without. */
+		if (other->step == c->step && !other->race)
+			return true;
 		if (other->step != c->step && (!c->lock || other->lock != c->lock) &&
 		    trace_before(c->step, other->step))
 			return true;
