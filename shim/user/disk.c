@@ -205,6 +205,9 @@ void disk_wait(struct disk *disk, struct bio *bio, u64 when_ns,
 	disk->in_flight++;
 	sched_exit();
 	event->fn = fn;
+#ifdef SHIM_WATCHED
+	event->is_bio = true;
+#endif
 	event_add(event, when_ns);
 }
 

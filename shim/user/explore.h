@@ -48,6 +48,7 @@ struct sim_step {
 	const char *what;	/* "mutex_lock", ...; NULL: it goes on after a sleep */
 	const char *name;	/* of the lock, ...; or NULL */
 	const char *site;	/* file:line, or NULL */
+	const void *event;	/* of an interrupt that begins: for sim_describe_interrupt(), until it has begun */
 };
 
 struct sim_explorer {
@@ -92,6 +93,9 @@ void sim_touch(const void *object, u32 part, enum sim_access kind);
  * the next one begins with it. Without an explorer: nothing.
  */
 void sim_point(const char *what, const void *object, enum sim_access kind);
+
+/* The name of the disk whose interrupt it is, or NULL; and what it is about. For stories. */
+const char *sim_describe_interrupt(const struct sim_step *step, char *buf, size_t size);
 
 /*
  * The stacks of all fibers that may run again, for who wants to save and restore them: what is in use is [low, high). @low NULL:

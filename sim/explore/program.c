@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+/* Programs whose traces can be counted by hand (program.h). */
 #include "program.h"
 
 #include <stdio.h>

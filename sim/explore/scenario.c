@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
+/* Scripts as programs to be searched (scenario.h): the judge's hooks, and a line in the story for each request and command. */
 #include "scenario.h"
 
 #include <string.h>
 
 #include "judge.h"
 #include "search.h"
+#include "story.h"
 
 static struct script_hooks hooks;
 
@@ -19,6 +21,37 @@ static void parallel(void *context, bool begins)
 	search_end();
 	if (judge_hooks.parallel)
 		judge_hooks.parallel(context, begins);
+}
+
+/* ---- what the story says of requests and commands ---- */
+
+static u64 io_begin(void *context, const struct script_command *c, sector_t sector, u32 sectors, const tag_t *tags)
+{
+	story_note("begins: %s", c->text);
+	return judge_hooks.io_begin(context, c, sector, sectors, tags);
+}
+
+static void note_end(int error)
+{
+	story_note(error ? "ends with an error: %s" : "ends", errno_name(error));
+}
+
+static void io_end(void *context, u64 begun, int error)
+{
+	note_end(error);
+	judge_hooks.io_end(context, begun, error);
+}
+
+static u64 ctl_begin(void *context, const struct script_command *c)
+{
+	story_note("begins: %s", c->text);
+	return judge_hooks.ctl_begin(context, c);
+}
+
+static void ctl_end(void *context, u64 begun, int error)
+{
+	note_end(error);
+	judge_hooks.ctl_end(context, begun, error);
 }
 
 static void end_judging(void *unused)
@@ -38,6 +71,10 @@ void scenario_run(void *arg)
 
 	hooks = judge_hooks;
 	hooks.parallel = parallel;
+	hooks.io_begin = io_begin;
+	hooks.io_end = io_end;
+	hooks.ctl_begin = ctl_begin;
+	hooks.ctl_end = ctl_end;
 	world_start(&options.world);
 	judge_start();
 	failed = script_play(&options, scenario->script, NULL);

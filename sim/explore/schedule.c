@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+/* Schedules in files (schedule.h). */
 #include <errno.h>
 #include <stdio.h>
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+/* Schedules as pictures (story.h). Lines are kept as they come, and laid out when all columns are known. */
 #include <stdarg.h>
 #include <string.h>
 
@@ -13,6 +14,10 @@ struct line {
 	char text[160];
 };
 
+struct interrupt {
+	u32 process, column;
+};
+
 struct column {
 	char name[32];
 };
@@ -21,6 +26,7 @@ static struct story {
 	bool tell;
 	GROWING(struct column) columns;
 	GROWING(struct line) lines;
+	GROWING(struct interrupt) interrupts;
 } *story;
 
 void story_start(bool tell)
@@ -30,6 +36,7 @@ void story_start(bool tell)
 	story->tell = tell;
 	story->columns.nr = 0;
 	story->lines.nr = 0;
+	story->interrupts.nr = 0;
 }
 
 static u32 column_of(const char *name)
@@ -44,6 +51,15 @@ static u32 column_of(const char *name)
 	return story->columns.nr - 1;
 }
 
+/* An interrupt that goes on stays in the column in which it began. */
+static const char *last_disk(u32 process)
+{
+	for (u32 i = story->interrupts.nr; i--;)
+		if (story->interrupts.at[i].process == process)
+			return story->columns.at[story->interrupts.at[i].column].name;
+	return "interrupts";
+}
+
 static const char *base_name(const char *path)
 {
 	const char *slash = strrchr(path, '/');
@@ -53,16 +69,25 @@ static const char *base_name(const char *path)
 
 void story_step(const struct sim_step *step)
 {
+	const char *disk;
 	struct line *line;
+	char text[80];
 	u32 column;
 	size_t n;
 
 	if (!story || !story->tell)
 		return;
-	column = column_of(step->thread);
+	disk = sim_describe_interrupt(step, text, sizeof(text));
+	column = column_of(disk ? disk : step->interrupt ? last_disk(step->process) : step->thread);
+	if (disk)
+		*push(&story->interrupts) = (struct interrupt){ step->process, column };
 	line = push(&story->lines);
 	line->column = column;
 	line->note = false;
+	if (disk) {
+		snprintf(line->text, sizeof(line->text), "%s", text);
+		return;
+	}
 	n = (size_t)scnprintf(line->text, sizeof(line->text), "%s", step->what ? step->what : "goes on");
 	if (step->name)
 		n += (size_t)scnprintf(line->text + n, sizeof(line->text) - n, " %s", step->name);
@@ -85,13 +110,20 @@ void story_note(const char *fmt, ...)
 	va_end(args);
 }
 
-/* A step that says nothing but that it goes on, and has no note, is of no interest. */
+static bool begins(const char *text, const char *word)
+{
+	return !strncmp(text, word, strlen(word));
+}
+
+/* Steps that nobody would miss, unless there is a note to them. */
 static bool is_boring(u32 i)
 {
 	const struct line *line = &story->lines.at[i];
 
-	return !line->note && !strcmp(line->text, "goes on") &&
-	       (i + 1 == story->lines.nr || !story->lines.at[i + 1].note);
+	if (line->note || (i + 1 < story->lines.nr && story->lines.at[i + 1].note))
+		return false;
+	return begins(line->text, "goes on") || begins(line->text, "atomic read") || begins(line->text, "next work") ||
+	       begins(line->text, "sim_thread_join");
 }
 
 void story_print(FILE *out)

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+/* Random schedules (walk.h). Priorities are drawn when a process is first seen. */
 #include "walk.h"
 
 #include "grow.h"

@@ -30,6 +30,41 @@ const char *sim_process_name(u32 process)
 	return search.name;
 }
 
+/* ---- interrupts ---- */
+
+static const char *op_name(const struct bio *bio)
+{
+	switch (bio_op(bio)) {
+	case REQ_OP_READ:
+		return "read";
+	case REQ_OP_WRITE:
+		return bio_sectors(bio) ? bio->bi_opf & REQ_FUA ? "FUA write" : "write" : "flush";
+	case REQ_OP_DISCARD:
+		return "discard";
+	case REQ_OP_WRITE_ZEROES:
+		return "write-zeroes";
+	default:
+		return "request";
+	}
+}
+
+const char *sim_describe_interrupt(const struct sim_step *step, char *buf, size_t size)
+{
+	const struct sim_event *event = step->event;
+	const struct bio *bio;
+
+	if (!event || !event->is_bio) {
+		scnprintf(buf, size, "interrupt");
+		return NULL;
+	}
+	bio = container_of((const u64(*)[7])event, struct bio, bi_event);
+	scnprintf(buf, size, "%s of sectors %llu+%u is done", op_name(bio), bio->bi_iter.bi_sector,
+		  bio_sectors(bio));
+	if (!bio_sectors(bio))
+		scnprintf(buf, size, "flush is done");
+	return bio->bi_bdev->bd_name;
+}
+
 /* ---- memory ---- */
 
 struct stack_search {

@@ -41,6 +41,7 @@ struct sim_event {
 	bool queued;
 #ifdef SHIM_WATCHED
 	u32 process;
+	bool is_bio; /* of a struct bio that a disk serves */
 #endif
 };
 
@@ -49,6 +50,9 @@ static inline void event_init(struct sim_event *event, void (*fn)(struct sim_eve
 	event->fn = fn;
 	event->heap_index = 0;
 	event->queued = false;
+#ifdef SHIM_WATCHED
+	event->is_bio = false;
+#endif
 }
 
 void event_add(struct sim_event *event, u64 when_ns); /* in the past: now. Any context */

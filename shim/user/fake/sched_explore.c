@@ -80,7 +80,7 @@ static void add_ready(struct sim_step *steps, struct ready *ready, u32 n, struct
 	if (r.thread)
 		steps[at] = r.thread->step;
 	else
-		steps[at] = (struct sim_step){ .what = "interrupt" };
+		steps[at] = (struct sim_step){ .what = "interrupt", .event = r.event };
 	steps[at].process = process;
 	steps[at].interrupt = !r.thread || r.thread->is_irq;
 	steps[at].thread = r.thread ? r.thread->name : "interrupt";
