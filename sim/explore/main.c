@@ -41,7 +41,8 @@ static const struct argp_option explore_options[] = {
 	{ "depth", OPT_DEPTH, "D", 0, "With --random: PCT, for bugs of that depth; 0: each choice at random (default 3)", 0 },
 	{ "seed", OPT_SEED, "N", 0, "Seed of random schedules (default 1)", 0 },
 	{ "preemptions", OPT_PREEMPTIONS, "N", 0, "No more than N preemptions in a schedule", 0 },
-	{ "max-runs", OPT_MAX_RUNS, "N", 0, "Give up after so many schedules", 0 },
+	{ "max-runs", OPT_MAX_RUNS, "N", 0,
+	  "Look at so many schedules; if these are not all, at those without preemption, with one, ..., each time as many", 0 },
 	{ "max-steps", OPT_MAX_STEPS, "N", 0, "A schedule of more steps is a finding: it does not end (default 5000)", 0 },
 	{ "no-races", OPT_NO_RACES, NULL, 0, "Do not look for data races", 0 },
 	{ "no-shrink", OPT_NO_SHRINK, NULL, 0, "Do not look for a schedule with fewer preemptions", 0 },
@@ -143,27 +144,27 @@ struct subject {
 	const char *name;
 	void (*program)(void *arg);
 	void *arg;
+	u32 threads;
 };
 
-static void print_counts(const struct explore_arguments *a, const struct subject *s, const struct search_result *r,
-			 double seconds)
+/* One search, as words; @seconds < 0: without times. */
+static void print_counts(const struct search_options *o, const struct search_result *r, double seconds)
 {
 	const struct search_counts *c = &r->counts;
 
-	if (a->search.strategy == SEARCH_RANDOM)
-		printf("%s: %llu random schedules", s->name, c->traces);
+	if (o->strategy == SEARCH_RANDOM)
+		printf("%llu random schedules", c->traces);
 	else if (r->complete)
-		printf("%s: complete: %llu traces", s->name, c->traces);
+		printf("complete: %llu traces", c->traces);
+	else if (r->ended)
+		printf("complete up to %llu preemptions: %llu schedules", o->preemptions, c->traces);
 	else
-		printf("%s: not complete: %llu traces", s->name, c->traces);
+		printf("not complete: %llu traces", c->traces);
 	if (c->redundant)
 		printf(", %llu redundant ones given up", c->redundant);
-	if (c->cut)
-		printf(", %llu branches with more than %llu preemptions not taken", c->cut, a->search.preemptions);
 	printf(", up to %llu steps", c->max_steps);
-	if (a->times)
+	if (seconds >= 0)
 		printf(", %.2f s, %.0f a second", seconds, c->traces / (seconds > 0 ? seconds : 1e-9));
-	puts(r->found ? "" : ", no finding");
 }
 
 /* A result of its own, in memory that stays. */
@@ -229,18 +230,43 @@ static int report(const struct explore_arguments *a, const struct subject *s, st
 	return SIM_EXIT_FOUND;
 }
 
-static int explore(const struct explore_arguments *a, const struct subject *s)
+static const struct search_result *timed_search(const struct explore_arguments *a, const struct search_options *o,
+						const struct subject *s)
 {
 	clock_t start = clock();
+	const struct search_result *r = search(o, s->program, s->arg);
+
+	print_counts(o, r, a->times ? (double)(clock() - start) / CLOCKS_PER_SEC : -1);
+	return r;
+}
+
+/*
+ * What is too large to be seen whole is seen with as many preemptions as can be afforded (Musuvathi, Qadeer, Iterative
+ * Context Bounding for Systematic Testing of Multithreaded Programs, PLDI 2007).
+ */
+static const struct search_result *iterate(const struct explore_arguments *a, const struct subject *s,
+					   const struct search_result *r)
+{
+	struct search_options o = a->search;
+
+	if (o.strategy != SEARCH_ALL || o.preemptions != NO_LIMIT)
+		return r;
+	for (o.preemptions = 0; !r->found && !r->complete && (r->ended || !o.preemptions); o.preemptions++) {
+		printf("; ");
+		r = timed_search(a, &o, s);
+	}
+	return r;
+}
+
+static int explore(const struct explore_arguments *a, const struct subject *s)
+{
 	const struct search_result *r;
 	struct search_result found;
 
-	r = search(&a->search, s->program, s->arg);
-	if (!r->began && !r->found) {
-		sim_message("%s: nothing to explore: it has no parallel block that runs", s->name);
-		return SIM_EXIT_USAGE;
-	}
-	print_counts(a, s, r, (double)(clock() - start) / CLOCKS_PER_SEC);
+	printf("%s: %u threads: ", s->name, s->threads);
+	r = timed_search(a, &a->search, s);
+	r = iterate(a, s, r);
+	puts(r->found ? "" : ", no finding");
 	if (!r->found)
 		return SIM_EXIT_OK;
 	keep_result(&found, r);
@@ -269,11 +295,16 @@ static struct script_command *parse(const char *path)
 static int explore_file(const struct explore_arguments *a, const char *path)
 {
 	struct scenario scenario = { .file = path, .script = parse(path) };
-	const struct subject s = { path, scenario_run, &scenario };
+	struct subject s = { path, scenario_run, &scenario, 0 };
 	struct search_result given = { 0 };
 
 	if (!scenario.script)
 		return SIM_EXIT_USAGE;
+	s.threads = scenario_threads(scenario.script);
+	if (!s.threads) {
+		sim_message("%s: nothing to explore: it has no parallel block", path);
+		return SIM_EXIT_USAGE;
+	}
 	if (!a->schedule)
 		return explore(a, &s);
 	given.schedule = schedule_read(a->schedule, &given.nr_schedule);
@@ -381,6 +412,7 @@ int main(int argc, char **argv)
 	if (!a.workers)
 		a.workers = 1;
 	if (a.program_name)
-		return explore(&a, &(struct subject){ a.program_name, program_run, &a.program });
+		return explore(&a, &(struct subject){ a.program_name, program_run, &a.program,
+						      a.program.threads });
 	return a.nr_files == 1 ? explore_file(&a, a.files[0]) : explore_files(&a);
 }

@@ -86,10 +86,18 @@ void scenario_run(void *arg)
 	judge_stop();
 }
 
-bool scenario_is_parallel(const struct script_command *script)
+u32 scenario_threads(const struct script_command *script)
 {
-	for (const struct script_command *c = script; c; c = c->next)
-		if (c->verb->run == script_parallel && strcmp(c->verb->name, "{"))
-			return true;
-	return false;
+	u32 most = 0;
+
+	for (const struct script_command *c = script; c; c = c->next) {
+		u32 n = 0;
+
+		if (c->verb->run != script_parallel || !strcmp(c->verb->name, "{"))
+			continue;
+		for (const struct script_command *child = c->block; child; child = child->next)
+			n++;
+		most = max(most, n);
+	}
+	return most;
 }

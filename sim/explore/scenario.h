@@ -12,7 +12,7 @@ struct scenario {
 
 /* For search(), with a struct scenario. */
 void scenario_run(void *scenario);
-/* Has it a `parallel` block, without which there is nothing to search? */
-bool scenario_is_parallel(const struct script_command *script);
+/* Those of its largest `parallel` block; 0: there is nothing to search. */
+u32 scenario_threads(const struct script_command *script);
 
 #endif /* EXPLORE_SCENARIO_H */

@@ -647,6 +647,7 @@ const struct search_result *search(const struct search_options *options, void (*
 		if (options->strategy == SEARCH_RANDOM) {
 			next_walk();
 		} else if (!next_branch()) {
+			x->result.ended = true;
 			x->result.complete = !c->cut;
 			break;
 		}

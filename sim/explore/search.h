@@ -42,6 +42,7 @@ struct search_counts {
 struct search_result {
 	struct search_counts counts;
 	bool began;		/* search_begin() was called */
+	bool ended;		/* nothing within the bound is left to do */
 	bool complete;		/* every trace was seen */
 	bool found;
 	char what[1024];	/* the finding */

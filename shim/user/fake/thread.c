@@ -214,7 +214,7 @@ static void __attribute__((noreturn)) report_deadlock(void)
 
 	line[0] = '\0';
 	list_for_each_entry(thread, &threads.all, all)
-		if ((thread->state == SCHED_WAITING && !thread->is_idle_worker) || sched_stuck(thread))
+		if ((thread->state == SCHED_WAITING || sched_stuck(thread)) && !thread->is_idle_worker)
 			length += describe_wait(thread, line + length, sizeof(line) - length);
 	if (sched_main_thread.state == SCHED_WAITING &&
 	    strcmp(sched_main_thread.wait.what, "sim_run()"))

@@ -19,6 +19,9 @@
 /* The kernel allows 512; a handful finds the same races. */
 #define WORKERS_MAX 4
 
+/* The part of a workqueue that is "there is something to do". */
+#define HAS_WORK 1
+
 struct worker {
 	struct list_head entry; /* workqueue_struct.workers */
 	struct workqueue_struct *wq;
@@ -105,11 +108,19 @@ static void run_work(struct worker *worker, struct work_struct *item)
 	sched_wake_all(&wq->waiters);
 }
 
+static bool __maybe_unused has_work(const void *wants)
+{
+	const struct workqueue_struct *wq = wants;
+
+	return wq->dying || next_work(wq);
+}
+
 static void worker_main(void *arg)
 {
 	static const struct sched_wait idle = { .what = "idle worker" };
 	struct worker *worker = arg;
 	struct workqueue_struct *wq = worker->wq;
+	const struct sched_wait next __maybe_unused = { .what = "next work", .name = wq->name };
 
 	sched_enter();
 	worker->thread->is_idle_worker = true;
@@ -117,9 +128,10 @@ static void worker_main(void *arg)
 		struct work_struct *item;
 
 		sched_exit();
-		sched_point("next work", wq->name, NULL);
+		sched_point_when(&next, has_work, wq);
 		sched_enter();
 		sched_access(wq, SIM_WRITE);
+		sched_access_part(wq, HAS_WORK, SIM_LOCK);
 		if (wq->dying)
 			break;
 		item = next_work(wq);
@@ -191,6 +203,17 @@ static bool may_queue(const struct workqueue_struct *wq)
 	return false;
 }
 
+/* Under an explorer a worker without work does not sleep, but cannot go on. */
+static bool has_idle_worker(const struct workqueue_struct *wq)
+{
+	const struct worker *worker;
+
+	list_for_each_entry(worker, &wq->workers, entry)
+		if (!worker->running && sched_stuck(worker->thread))
+			return true;
+	return false;
+}
+
 bool work_queue(struct workqueue_struct *wq, struct work_struct *item)
 {
 	/* What was before it is seen by the work even where it is pending already; and who was first does not matter. */
@@ -206,9 +229,10 @@ bool work_queue(struct workqueue_struct *wq, struct work_struct *item)
 	item->wq = wq;
 	item->sequence = ++work.sequence;
 	sched_access(wq, list_empty(&wq->pending) ? SIM_ADD : SIM_WRITE);
+	sched_access_part(wq, HAS_WORK, SIM_UNLOCK);
 	list_add_tail(&item->entry, &wq->pending);
 	list_add_tail(&item->all_pending, &work.pending);
-	if (!sched_wake_first(&wq->idle) && wq->nr_workers < wq->max_active)
+	if (!sched_wake_first(&wq->idle) && !has_idle_worker(wq) && wq->nr_workers < wq->max_active)
 		new_worker(wq);
 	return true;
 }
@@ -383,6 +407,7 @@ void destroy_workqueue(struct workqueue_struct *wq)
 		wait_finished(wq, NULL, work.sequence, &wait);
 	} while (unfinished(wq, NULL, U64_MAX));
 	wq->dying = true;
+	sched_access_part(wq, HAS_WORK, SIM_UNLOCK);
 	sched_wake_all(&wq->idle);
 	while (wq->nr_workers)
 		sched_wait_on(&wq->waiters, &wait);
