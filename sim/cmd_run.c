@@ -13,6 +13,7 @@ enum {
 	OPT_SEED = 0x100,
 	OPT_STRATEGY,
 	OPT_CHOICES,
+	OPT_SCHEDULE,
 	OPT_TRACE_LOG,
 	OPT_SAVE_DISKS,
 	OPT_VERBS,
@@ -23,6 +24,7 @@ static const struct argp_option run_options[] = {
 	{ "seed", OPT_SEED, "N", 0, "Seed of all random choices (default 1)", 0 },
 	{ "strategy", OPT_STRATEGY, "fifo|random", 0, "Who runs next, which I/O completes next (default fifo)", 0 },
 	{ "choices", OPT_CHOICES, "FILE", 0, "Take the choices from FILE, numbers in text; then fifo", 0 },
+	{ "schedule", OPT_SCHEDULE, "FILE", 0, "Run one schedule, as multisnap explore has written it, and show each step", 0 },
 	{ "save-disks", OPT_SAVE_DISKS, "DIR", 0, "Leave each disk in DIR at the end: an image NAME, counts NAME.stat", 0 },
 	{ "trace-log", OPT_TRACE_LOG, NULL, 0, "The kernel log on stderr", 0 },
 	{ "syntax", OPT_SYNTAX, NULL, 0, "Check the syntax only", 0 },
@@ -35,6 +37,7 @@ struct run_arguments {
 	const char *const *files;
 	int nr_files;
 	bool verbs, syntax;
+	char *schedule;
 };
 
 /* Numbers separated by blanks, to the end of the file. */
@@ -83,6 +86,9 @@ static error_t run_option(int key, char *arg, struct argp_state *state)
 			argp_error(state, "--choices %s: %s", arg,
 				   errno ? strerror(errno) : "not a list of numbers");
 		return 0;
+	case OPT_SCHEDULE:
+		a->schedule = arg;
+		return 0;
 	case OPT_SAVE_DISKS:
 		a->script.world.save_dir = arg;
 		return 0;
@@ -102,6 +108,10 @@ static error_t run_option(int key, char *arg, struct argp_state *state)
 	case ARGP_KEY_NO_ARGS:
 		if (!a->verbs)
 			argp_error(state, "a script is missing");
+		return 0;
+	case ARGP_KEY_END:
+		if (a->schedule && a->nr_files != 1)
+			argp_error(state, "--schedule goes with one script");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -131,6 +141,15 @@ static int run_file(const struct run_arguments *a, const char *path)
 	return status;
 }
 
+/* Schedules are the explorer's, which is another program. */
+static int show_schedule(char *schedule, const char *path)
+{
+	char name[] = "multisnap explore", option[] = "--schedule";
+	char *argv[] = { name, option, schedule, (char *)path, NULL };
+
+	return cmd_explore(4, argv);
+}
+
 int cmd_run(int argc, char **argv)
 {
 	static const struct argp argp = {
@@ -146,6 +165,8 @@ int cmd_run(int argc, char **argv)
 	int status = SIM_EXIT_OK;
 
 	argp_parse(&argp, argc, argv, 0, NULL, &a);
+	if (a.schedule && a.nr_files == 1)
+		return show_schedule(a.schedule, a.files[0]);
 	for (unsigned int i = 0; a.verbs && (verb = script_verb_at(i)); i++)
 		puts(verb->usage);
 	for (int i = 0; i < a.nr_files && status == SIM_EXIT_OK; i++)
