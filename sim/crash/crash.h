@@ -92,6 +92,7 @@ struct crash_finding {
 	enum crash_kind kind;
 	bool worked;		/* after the last cut, and some work */
 	char what[1024];
+	char moment[256];	/* the event after which the power was cut first; empty: it was not */
 	u32 line;		/* of the script, the last that had begun; 0: nobody knows */
 	u32 nr_cuts;
 	struct crash_cut cuts[CRASH_DEPTH_MAX];
@@ -158,8 +159,8 @@ bool judge_clean(struct crash *c, char *what, size_t size);
 
 /* story.c */
 /* What users were told until @event of the life, what was on its way, and what survived. */
-void story_print(const struct crash *c, const struct life *life, u32 event, const struct crash_cut *cut,
-		 FILE *out);
+void crash_story_print(const struct crash *c, const struct life *life, u32 event,
+		       const struct crash_cut *cut, FILE *out);
 /* One event, in a line. */
 void life_print(const struct life *life, const struct image *im, u32 number, char *buf, size_t size);
 
@@ -167,6 +168,11 @@ void life_print(const struct life *life, const struct image *im, u32 number, cha
 struct crash_unit {
 	char name[256];			/* of the workload, for messages */
 	char *text;			/* its script */
+	const struct script_command *script; /* in place of that; or NULL */
+	/* In place of life_hooks, which they call; their context is the struct life. Or NULL. */
+	const struct script_hooks *hooks;
+	/* Above the disks that are recorded; or NULL. */
+	struct disk *(*disk_top)(void *context, const char *name, struct disk *top);
 	u32 first_line;			/* the power is cut from here on; 0: from the start */
 	bool keep_going;		/* its commands may fail */
 	enum sim_strategy strategy;

@@ -55,6 +55,12 @@ content_t *life_add_contents(struct life *life, u32 nr, u32 *first)
 	return life->contents + *first;
 }
 
+static void tell(struct life *life)
+{
+	if (life->told)
+		life->told(life, life->nr);
+}
+
 /* What an opf means for durability; writes of zeroes are writes. */
 static void set_op(struct life_event *e, blk_opf_t opf)
 {
@@ -90,6 +96,7 @@ static void disk_issue(struct life *life, u32 disk, const struct disk_log_event 
 	flight = &life->flights[disk][life->nr_flights[disk]++];
 	flight->id = ev->id;
 	flight->event = life->nr;
+	tell(life);
 }
 
 static void disk_end(struct life *life, u32 disk, const struct disk_log_event *ev)
@@ -108,6 +115,7 @@ static void disk_end(struct life *life, u32 disk, const struct disk_log_event *e
 	e->error = ev->error;
 	flight[i] = flight[last - 1];
 	life->nr_flights[disk]--;
+	tell(life);
 }
 
 void life_disk_event(struct life *life, u32 disk, const struct disk_log_event *ev)
@@ -178,6 +186,8 @@ static u32 state_now(struct life *life)
 	bool loaded;
 	u64 asked;
 
+	if (life->blind)
+		return LIFE_NOT_ASKED;
 	/* Others may ask while the answer is on its way: states must come in the order of their events. */
 	do {
 		asked = life->answers;
@@ -216,6 +226,7 @@ u32 life_io_issue(struct life *life, snapid_t id, blk_opf_t opf, sector_t sector
 		for (u32 i = 0; i < sectors; i++)
 			contents[i] = tags ? content_of_tag(tags[i]) : CONTENT_ZERO;
 	}
+	tell(life);
 	return life->nr;
 }
 
@@ -232,6 +243,7 @@ static void add_end(struct life *life, enum life_kind kind, u32 issue, int error
 	e->issue = issue;
 	e->error = error;
 	e->state = state;
+	tell(life);
 }
 
 void life_io_end(struct life *life, u32 issue, int error)
@@ -239,7 +251,7 @@ void life_io_end(struct life *life, u32 issue, int error)
 	add_end(life, LIFE_IO_END, issue, error);
 }
 
-u32 life_ctl_begin(struct life *life, u32 line)
+static u32 ctl_begin(struct life *life, u32 line, u8 flags)
 {
 	u32 state;
 	struct life_event *e;
@@ -249,13 +261,31 @@ u32 life_ctl_begin(struct life *life, u32 line)
 	state = state_now(life);
 	e = life_add_event(life, LIFE_CTL_BEGIN);
 	e->line = line;
+	e->flags = flags;
 	e->state = state;
+	tell(life);
 	return life->nr;
+}
+
+u32 life_ctl_begin(struct life *life, u32 line)
+{
+	return ctl_begin(life, line, LIFE_CREATES | LIFE_DELETES);
 }
 
 void life_ctl_end(struct life *life, u32 begin, int error)
 {
 	add_end(life, LIFE_CTL_END, begin, error);
+}
+
+void life_look(struct life *life)
+{
+	u32 state;
+
+	if (life->off)
+		return;
+	state = state_now(life);
+	life_add_event(life, LIFE_LOOK)->state = state;
+	tell(life);
 }
 
 /* ---- as hooks of a script's executor ---- */
@@ -361,19 +391,33 @@ static void hook_io_end(void *context, u64 begun, int error)
 	life_io_end(context, begun, error);
 }
 
+/*
+ * A prepared snapshot is created by a suspend, which is also the beginning of every change of tables. Messages are "delete" and others.
+ */
+static u8 may_do(struct life *life, const struct script_command *c)
+{
+	const char *sub = c->args.sub;
+	u8 flags = is_table(c, " sync-snapshots ") ? LIFE_SYNC : 0;
+
+	life->reloads |= !strcmp(sub, "load") || !strcmp(sub, "reload");
+	if (!strcmp(sub, "message"))
+		return flags | (strncmp(c->args.text, "delete", strlen("delete")) ? 0 : LIFE_DELETES);
+	if (!strcmp(sub, "suspend"))
+		return flags | LIFE_CREATES;
+	if (!strcmp(sub, "resume") && !life->reloads)
+		return flags;
+	return flags | LIFE_CREATES | LIFE_DELETES;
+}
+
 static u64 hook_ctl_begin(void *context, const struct script_command *c)
 {
 	struct life *life = context;
-	u32 begin;
 
 	if (is_table(c, " multisnap-snap "))
 		snapshot_table(life, c->args.name, c->args.text);
 	if (strcmp(life->device, c->args.name))
 		return 0;
-	begin = life_ctl_begin(life, c->line);
-	if (begin && is_table(c, " sync-snapshots "))
-		life->event[begin - 1].flags = LIFE_SYNC;
-	return begin;
+	return ctl_begin(life, c->line, may_do(life, c));
 }
 
 static void hook_ctl_end(void *context, u64 begun, int error)

@@ -20,6 +20,7 @@ enum life_kind {
 	LIFE_CTL_BEGIN,	/* dmsetup on the origin target */
 	LIFE_CTL_END,
 	LIFE_WIPE,	/* somebody wrote to the store while no target was loaded */
+	LIFE_LOOK,	/* somebody asked for the status */
 };
 
 enum life_op {
@@ -32,6 +33,10 @@ enum life_op {
 #define LIFE_PREFLUSH 2
 #define LIFE_META 8	/* metadata, as the store says */
 #define LIFE_SYNC 4	/* CTL_BEGIN: loads a table with sync-snapshots, which creates and deletes */
+#define LIFE_CREATES 16	/* CTL_BEGIN: may create snapshots, as far as its words tell */
+#define LIFE_DELETES 32	/* the same for deleting */
+
+#define LIFE_NOT_ASKED U32_MAX	/* as a state */
 
 struct life_event {
 	u8 kind, op, flags;	/* flags of a request are LIFE_FUA, LIFE_PREFLUSH, LIFE_META */
@@ -42,7 +47,7 @@ struct life_event {
 	u32 sectors;
 	u32 contents;		/* LIFE_WRITE issue: index of the first in life->contents */
 	s32 error;		/* END: 0 or -errno */
-	u32 state;		/* CTL_*, IO_END: index in life->states of the target after it */
+	u32 state;		/* CTL_*, IO_END, LOOK: index in life->states of the target after it; or LIFE_NOT_ASKED */
 	u32 line;		/* CTL_BEGIN, IO_ISSUE: of the script, 0: none */
 };
 
@@ -68,6 +73,9 @@ struct life {
 	sector_t snapshot_sectors;		/* the longest table of a snapshot */
 	char device[WORLD_NAME_MAX];		/* its name */
 	bool off;				/* nothing is recorded */
+	bool blind;				/* nobody asks for the status: the question would be one more process */
+	bool reloads;				/* a table was loaded in place of another */
+	void (*told)(const struct life *life, u32 number); /* is told of each event; or NULL */
 	u32 unmarked;				/* the event before the store refused the mark of section 6; 0: never */
 	/* Names of snapshot devices. */
 	struct life_device {
@@ -103,6 +111,8 @@ u32 life_io_issue(struct life *life, snapid_t id, blk_opf_t opf, sector_t sector
 void life_io_end(struct life *life, u32 issue, int error);
 u32 life_ctl_begin(struct life *life, u32 line);
 void life_ctl_end(struct life *life, u32 begin, int error);
+/* Ask for the status: an event. */
+void life_look(struct life *life);
 
 /* A life piece by piece: an event of zeroes, room for contents, what a status said (NULL: nothing is loaded). */
 struct life_event *life_add_event(struct life *life, enum life_kind kind);

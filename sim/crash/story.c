@@ -57,6 +57,10 @@ static void print_state(const struct life *life, u32 state, char *buf, size_t si
 	char id[32];
 	size_t n;
 
+	if (state == LIFE_NOT_ASKED) {
+		snprintf(buf, size, "nobody asks for the status");
+		return;
+	}
 	if (!s->loaded) {
 		snprintf(buf, size, "not loaded");
 		return;
@@ -99,7 +103,8 @@ void life_print(const struct life *life, const struct image *im, u32 number, cha
 	default:
 		print_state(life, e->state, what, sizeof(what));
 		snprintf(buf, size, "%s%s%s%s; %s", line,
-			 e->kind == LIFE_CTL_BEGIN ? "command begins" : "command ended",
+			 e->kind == LIFE_CTL_BEGIN ? "command begins" :
+			 e->kind == LIFE_LOOK ? "status" : "command ended",
 			 e->error ? ": " : "", e->error ? errno_name(e->error) : "", what);
 	}
 }
@@ -215,8 +220,8 @@ static void print_events(const struct crash *c, const struct life *life, u32 eve
 	}
 }
 
-void story_print(const struct crash *c, const struct life *life, u32 event, const struct crash_cut *cut,
-		 FILE *out)
+void crash_story_print(const struct crash *c, const struct life *life, u32 event,
+		       const struct crash_cut *cut, FILE *out)
 {
 	fprintf(out, "---- what happened ----\n");
 	print_events(c, life, event, out);

@@ -22,6 +22,12 @@ static bool has_id(const struct life *life, const struct life_state *s, snapid_t
 	return false;
 }
 
+/* After such an event the status is asked for. */
+static bool is_seen(const struct life_event *e)
+{
+	return e->kind == LIFE_IO_END || e->kind == LIFE_CTL_BEGIN || e->kind == LIFE_CTL_END || e->kind == LIFE_LOOK;
+}
+
 /* The number of the event that ends the command that begins with event @begin; CELLS_PENDING: none. */
 static u32 command_end(const struct life *life, u32 begin)
 {
@@ -78,33 +84,83 @@ static struct truth_snapshot *present(struct truth *t, snapid_t id)
 	return NULL;
 }
 
+/* Was there something between the events @known and @now after which nobody asked for the status? */
+static bool was_blind(const struct life *life, u32 known, u32 now)
+{
+	for (u32 n = known + 1; n <= now; n++)
+		if (is_seen(life_at(life, n)) && life_at(life, n)->state == LIFE_NOT_ASKED)
+			return true;
+	return false;
+}
+
+/* From the begin of the first to the end of the last command with @flag that was under way at some time in between. False: none was. */
+static bool commands_between(const struct life *life, u32 known, u32 now, u8 flag, struct truth_span *span)
+{
+	*span = (struct truth_span){ CELLS_PENDING, 0 };
+	for (u32 n = 1; n <= now; n++) {
+		const struct life_event *e = life_at(life, n);
+		u32 end;
+
+		if (e->kind != LIFE_CTL_BEGIN || !(e->flags & flag))
+			continue;
+		end = command_end(life, n);
+		if (end <= known)
+			continue;
+		span->from = min(span->from, n);
+		span->until = max(span->until, end <= now ? end : commands_ended(life, now));
+	}
+	return span->until;
+}
+
+/*
+ * What came or went between the events @known and @now did so while a command was under way; where nobody asked after each of
+ * them: one of those that may do it (@flag), and it is certain when all of these have ended.
+ */
+static struct truth_span command_span(const struct life *life, u32 known, u32 now, u8 flag)
+{
+	struct truth_span span;
+
+	if (!was_blind(life, known, now) || !commands_between(life, known, now, flag, &span))
+		span = (struct truth_span){ first_command(life, known, now), commands_ended(life, now) };
+	return span;
+}
+
+/* Perhaps a snapshot came and went before anybody looked. */
+static bool may_be_missed(const struct life *life, u32 known, u32 now)
+{
+	struct truth_span span;
+
+	return was_blind(life, known, now) && commands_between(life, known, now, LIFE_CREATES, &span) &&
+	       commands_between(life, known, now, LIFE_DELETES, &span);
+}
+
 static void compare_states(struct truth *t, const struct life_state *s, u32 known, u32 now)
 {
 	const struct life *life = t->life;
-	u32 first = 0;
+	struct truth_span span;
 
 	for (u32 i = 0; i < s->nr_ids; i++) {
 		snapid_t id = life->ids[s->ids + i];
 
 		if (present(t, id))
 			continue;
-		first = first ? first : first_command(life, known, now);
-		add_snapshot(t, id, first, commands_ended(life, now));
+		span = command_span(life, known, now, LIFE_CREATES);
+		add_snapshot(t, id, span.from, span.until);
 	}
 	for (u32 i = 0; i < t->nr_snapshots; i++) {
 		struct truth_snapshot *snapshot = &t->snapshots[i];
 
 		if (snapshot->gone != CELLS_PENDING || has_id(life, s, snapshot->id))
 			continue;
-		first = first ? first : first_command(life, known, now);
-		snapshot->going = first;
-		snapshot->gone = commands_ended(life, now);
+		span = command_span(life, known, now, LIFE_DELETES);
+		snapshot->going = span.from;
+		snapshot->gone = span.until;
 	}
 }
 
 static bool has_state(const struct life_event *e)
 {
-	return e->kind == LIFE_IO_END || e->kind == LIFE_CTL_BEGIN || e->kind == LIFE_CTL_END;
+	return is_seen(e) && e->state != LIFE_NOT_ASKED;
 }
 
 /* From event @from until @until any snapshot may exist. */
@@ -113,7 +169,7 @@ static void add_wild(struct truth *t, u32 from, u32 until)
 	t->wild = realloc(t->wild, (t->nr_wild + 1) * sizeof(*t->wild));
 	if (!t->wild)
 		abort();
-	t->wild[t->nr_wild++] = (struct truth_wild){ from, until };
+	t->wild[t->nr_wild++] = (struct truth_span){ from, until };
 }
 
 static bool is_wild(const struct truth *t)
@@ -173,6 +229,8 @@ static void find_moments(struct truth *t)
 			add_wild(t, wild, n);
 			wild = 0;
 		}
+		if (may_be_missed(life, known, n))
+			add_wild(t, known, n);
 		if (s->error && t->excused > known && !preserve)
 			t->excused = known;
 		/* Prepared, and gone again before anybody saw whether it had been created. */
@@ -342,7 +400,7 @@ void truth_step(struct truth *t)
 		io_issue(t, e);
 	else if (e->kind == LIFE_IO_END)
 		io_end(t, e);
-	if (has_state(e))
+	if (is_seen(e))
 		begin_snapshots(t);
 }
 

@@ -48,7 +48,7 @@ struct truth {
 	u32 nr_snapshots;
 	u32 now;		/* events that were told */
 	u32 first_load;		/* before this moment nothing can be loaded; CELLS_PENDING: never */
-	struct truth_wild {
+	struct truth_span {
 		u32 from, until;
 	} *wild;		/* tables with sync-snapshots were being loaded: any snapshot may exist */
 	u32 nr_wild;

@@ -66,7 +66,8 @@ static struct disk *recorded_top(void *context, const char *name, struct disk *t
 		if (strcmp(name, unit.life.disk_name[d]))
 			continue;
 		unit.disks[d] = d;
-		return disk_log_create(top, recorded_event, &unit.disks[d]);
+		top = disk_log_create(top, recorded_event, &unit.disks[d]);
+		return unit.unit->disk_top ? unit.unit->disk_top(context, name, top) : top;
 	}
 	return top;
 }
@@ -112,7 +113,7 @@ static void record(const struct crash_options *o, const struct script_command *s
 			.fail = violation,
 			.disk_top = recorded_top,
 		},
-		.hooks = &life_hooks,
+		.hooks = unit.unit->hooks ? unit.unit->hooks : &life_hooks,
 		.hooks_context = &unit.life,
 		.keep_going = unit.unit->keep_going,
 	};
@@ -297,7 +298,8 @@ static void run_life(const struct crash_options *o)
 void crash_unit_run(const struct crash_options *options, struct crash_unit *u)
 {
 	char error[SCRIPT_ERROR_MAX];
-	struct script_command *script = u->record ? NULL : script_parse(u->name, u->text, error);
+	struct script_command *parsed = u->record || u->script ? NULL : script_parse(u->name, u->text, error);
+	const struct script_command *script = u->script ? u->script : parsed;
 
 	/* A world's memory comes and goes with each state: not to the kernel and back. */
 	mallopt(M_MMAP_THRESHOLD, 256 << 20);
@@ -322,7 +324,7 @@ void crash_unit_run(const struct crash_options *options, struct crash_unit *u)
 	hash_set_exit(&unit.crash.outcomes);
 	life_exit(&unit.life);
 	content_release(0);
-	script_free(script);
+	script_free(parsed);
 }
 
 void crash_finding_free(struct crash_finding *finding)

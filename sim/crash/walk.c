@@ -220,6 +220,8 @@ void walk_where(struct crash *c, const char *what)
 
 		for (u32 n = 1; !w->up && n <= w->truth.now; n++)
 			f->line = max(f->line, life_at(w->life, n)->line);
+		if (w->truth.now)
+			life_print(w->life, &c->im, w->truth.now, f->moment, sizeof(f->moment));
 		cut->event = w->truth.now;
 		cut->phase = w->phase;
 		cut->nr_decisions = w->pos;
@@ -285,7 +287,7 @@ void walk_try(struct walk *w, u32 phase)
 	c->walk = w;
 	image_note_reads(&c->im);
 	if (c->options->tell && given_cut(w))
-		story_print(c, w->life, w->truth.now, given_cut(w), stdout);
+		crash_story_print(c, w->life, w->truth.now, given_cut(w), stdout);
 	judge_state(c, seen, &life);
 	image_rollback_writes(&c->im, mark);
 	leaf = leaf_begin(w);
@@ -362,7 +364,8 @@ static void judge_moment(struct walk *w, u32 n)
 {
 	const struct life_event *e = life_at(w->life, n);
 	bool grows = e->kind == LIFE_DISK_ISSUE && e->sectors;
-	bool tightens = e->kind == LIFE_IO_END || e->kind == LIFE_CTL_END;
+	bool tightens = e->kind == LIFE_IO_END || e->kind == LIFE_CTL_END ||
+			e->kind == LIFE_LOOK;
 
 	if (w->covered && !grows && !tightens)
 		return;
