@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "power.h"
 #include "program.h"
 #include "race.h"
 #include "rewind.h"
@@ -21,6 +22,7 @@
 
 enum {
 	OPT_PROGRAM = 0x100,
+	OPT_CRASH,
 	OPT_RANDOM,
 	OPT_DEPTH,
 	OPT_SEED,
@@ -37,6 +39,7 @@ enum {
 
 static const struct argp_option explore_options[] = {
 	{ "program", OPT_PROGRAM, "mutex:NxM", 0, "In place of a script: N threads, M times lock, x++, unlock each", 0 },
+	{ "crash", OPT_CRASH, NULL, 0, "Cut the power at every moment of every schedule; this is what is judged then", 0 },
 	{ "random", OPT_RANDOM, "N", 0, "N random schedules in place of all", 0 },
 	{ "depth", OPT_DEPTH, "D", 0, "With --random: PCT, for bugs of that depth; 0: each choice at random (default 3)", 0 },
 	{ "seed", OPT_SEED, "N", 0, "Seed of random schedules (default 1)", 0 },
@@ -60,7 +63,7 @@ struct explore_arguments {
 	struct search_options search;
 	struct program_spec program;
 	const char *program_name, *schedule, *output;
-	bool no_shrink, times;
+	bool no_shrink, times, crash;
 	unsigned int workers;
 	char **files;
 	int nr_files;
@@ -82,6 +85,9 @@ static error_t explore_option(int key, char *arg, struct argp_state *state)
 		if (!program_parse(arg, &a->program))
 			argp_error(state, "--program %s: mutex:NxM", arg);
 		a->program_name = arg;
+		return 0;
+	case OPT_CRASH:
+		a->crash = true;
 		return 0;
 	case OPT_RANDOM:
 		take_number(state, "random", arg, U64_MAX, &a->search.max_runs);
@@ -226,7 +232,8 @@ static int report(const struct explore_arguments *a, const struct subject *s, st
 		return SIM_EXIT_USAGE;
 	}
 	show(&a->search, s, found);
-	printf("%s: reproduce: multisnap explore --schedule %s %s\n", s->name, path, s->name);
+	printf("%s: reproduce: multisnap explore%s --schedule %s %s\n", s->name, a->crash ? " --crash" : "", path,
+	       s->name);
 	return SIM_EXIT_FOUND;
 }
 
@@ -266,6 +273,10 @@ static int explore(const struct explore_arguments *a, const struct subject *s)
 	printf("%s: %u threads: ", s->name, s->threads);
 	r = timed_search(a, &a->search, s);
 	r = iterate(a, s, r);
+	if (a->crash) {
+		printf("; ");
+		power_print(stdout);
+	}
 	puts(r->found ? "" : ", no finding");
 	if (!r->found)
 		return SIM_EXIT_OK;
@@ -295,7 +306,7 @@ static struct script_command *parse(const char *path)
 static int explore_file(const struct explore_arguments *a, const char *path)
 {
 	struct scenario scenario = { .file = path, .script = parse(path) };
-	struct subject s = { path, scenario_run, &scenario, 0 };
+	struct subject s = { path, a->crash ? power_run : scenario_run, &scenario, 0 };
 	struct search_result given = { 0 };
 
 	if (!scenario.script)

@@ -39,6 +39,11 @@ void story_start(bool tell)
 	story->interrupts.nr = 0;
 }
 
+bool story_is_told(void)
+{
+	return story && story->tell;
+}
+
 static u32 column_of(const char *name)
 {
 	struct column *column;

@@ -11,6 +11,7 @@
 #include "explore.h"
 
 void story_start(bool tell);
+bool story_is_told(void);
 void story_step(const struct sim_step *step);
 /* In the step that runs. Nothing where no story is told. */
 void story_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
