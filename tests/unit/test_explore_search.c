@@ -69,6 +69,131 @@ static void test_preemptions(void **state)
 	assert_true(r->complete && traces >= 1680);
 }
 
+/* ---- values ---- */
+
+static char shared;
+
+static void write_perhaps(void *unused)
+{
+	sim_point("choose", &shared + 1, SIM_ADD);
+	if (sim_choose(2, "whether"))
+		sim_point("write", &shared, SIM_WRITE);
+}
+
+static void start_two(void *unused)
+{
+	search_begin();
+	sim_thread_start("a", write_perhaps, NULL);
+	sim_thread_start("b", write_perhaps, NULL);
+	sim_settle();
+	search_end();
+}
+
+static void run_values(void *unused)
+{
+	const struct sim_options options = { .strategy = SIM_FIFO, .fail = search_fail };
+
+	sim_start(&options);
+	sim_thread_start("start", start_two, NULL);
+	sim_run();
+	sim_stop();
+}
+
+/* Each with and without its write; the order matters where both write. */
+static void test_values(void **state)
+{
+	const struct search_result *r = search(&all, run_values, NULL);
+
+	assert_true(r->complete && !r->found);
+	assert_int_equal(r->counts.traces, 5);
+}
+
+/* ---- one schedule, and many at random ---- */
+
+static void lose_one(void *unused)
+{
+	for (u32 i = 0; i < 2; i++) {
+		sim_point("read", &shared, SIM_READ);
+		sim_point("write", &shared, SIM_WRITE);
+	}
+	if (sim_process() % 2)
+		sim_point("odd", &shared, SIM_WRITE);
+}
+
+static u32 ended[16], nr_ended;
+
+static void note_order(void *unused)
+{
+	lose_one(NULL);
+	ended[nr_ended++] = sim_process();
+	/* Found where the one that began last ends first. */
+	if (nr_ended == 1 && ended[0] % 2 == 0)
+		sim_fail("it was the other one");
+}
+
+static void start_racing(void *unused)
+{
+	nr_ended = 0;
+	search_begin();
+	sim_thread_start("a", note_order, NULL);
+	sim_thread_start("b", note_order, NULL);
+	sim_settle();
+	search_end();
+}
+
+static void run_racing(void *unused)
+{
+	const struct sim_options options = { .strategy = SIM_FIFO, .fail = search_fail };
+
+	sim_start(&options);
+	sim_thread_start("start", start_racing, NULL);
+	sim_run();
+	sim_stop();
+}
+
+/* What a search finds, its schedule finds again; and random walks find it, the same ones each time. */
+static void test_schedules(void **state)
+{
+	struct search_options o = all;
+	const struct search_result *r = search(&all, run_racing, NULL);
+	u32 schedule[64], nr = r->nr_schedule;
+	u64 traces[2];
+
+	assert_true(r->found && nr && nr <= 64);
+	assert_string_equal(r->what, "it was the other one");
+	memcpy(schedule, r->schedule, nr * sizeof(*schedule));
+	o.strategy = SEARCH_FIXED;
+	o.schedule = schedule;
+	o.nr_schedule = nr;
+	r = search(&o, run_racing, NULL);
+	assert_true(r->found);
+	assert_string_equal(r->what, "it was the other one");
+
+	o = all;
+	o.strategy = SEARCH_RANDOM;
+	o.max_runs = 200;
+	for (o.depth = 0; o.depth <= 3; o.depth += 3) {
+		for (u32 i = 0; i < 2; i++) {
+			r = search(&o, run_racing, NULL);
+			assert_true(r->found);
+			traces[i] = r->counts.traces;
+		}
+		assert_int_equal(traces[0], traces[1]);
+	}
+}
+
+/* A program that goes on for ever is a finding. */
+static void test_endless(void **state)
+{
+	struct program_spec spec = { 3, 3 };
+	struct search_options o = all;
+	const struct search_result *r;
+
+	o.max_steps = 5;
+	r = search(&o, program_run, &spec);
+	assert_true(r->found && strstr(r->what, "no end after 5 steps"));
+}
+
 /* ---- random programs ---- */
 
 #define MAX_THREADS 3
@@ -268,6 +393,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_mutex),
 		cmocka_unit_test(test_preemptions),
+		cmocka_unit_test(test_values),
+		cmocka_unit_test(test_schedules),
+		cmocka_unit_test(test_endless),
 		cmocka_unit_test(test_random_programs),
 	};
 
