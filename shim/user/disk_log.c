@@ -5,6 +5,8 @@
  *
  * "Issued" is when the request passes this layer; whatever is below may let it take effect at any
  * time up to its end. Reads pass unmentioned.
+ *
+ * What the order in the log matters for is the listener's: he tells explorers.
  */
 #include <stdlib.h>
 
@@ -29,8 +31,6 @@ static void log_submit(struct disk *disk, struct bio *bio)
 	struct sector_data data;
 
 	if (bio_op(bio) != REQ_OP_READ) {
-		/* The log has an order. */
-		sched_access(log, SIM_WRITE);
 		bio->bi_disk_id = ev.id = log->next_id++;
 		if (bio_op(bio) == REQ_OP_WRITE && ev.sectors) {
 			/* What the request carries, from its own first sector on. */
@@ -65,7 +65,6 @@ static void log_ended(struct disk *disk, struct bio *bio, int error)
 
 	if (bio_op(bio) == REQ_OP_READ)
 		return;
-	sched_access(log, SIM_WRITE);
 	log->event(log->context, &ev);
 }
 
