@@ -25,7 +25,7 @@
 
 struct disk *(*power_disk_top)(void *context, const char *name, struct disk *top) rewind_kept;
 
-/* What is known of the lives of this search. */
+/* What is known of the lives of a script. */
 static struct power {
 	struct power_counts counts;
 	u64 *classes;		/* a hash table; 0: free */
@@ -34,11 +34,19 @@ static struct power {
 
 static struct script_hooks hooks;
 static bool fresh;		/* lives_are_fresh() */
+static u64 class;		/* of the life that was recorded; 0: none */
 static u8 point, objects[LIFE_OBJECTS]; /* to be touched */
 
 /* ---- classes that were judged ---- */
 
-static bool class_add(u64 class);
+static u64 *class_slot(u64 class)
+{
+	u64 i = crash_mix(class, 1) & (seen.size - 1);
+
+	while (seen.classes[i] && seen.classes[i] != class)
+		i = (i + 1) & (seen.size - 1);
+	return &seen.classes[i];
+}
 
 static void classes_grow(void)
 {
@@ -46,30 +54,13 @@ static void classes_grow(void)
 
 	seen.size = size ? 2 * size : 1024;
 	seen.classes = keep_alloc(seen.size * sizeof(*seen.classes));
-	seen.nr = 0;
 	for (u64 i = 0; i < size; i++)
 		if (old[i])
-			class_add(old[i]);
+			*class_slot(old[i]) = old[i];
 	keep_free(old);
 }
 
-/* True: it is new. */
-static bool class_add(u64 class)
-{
-	u64 i;
-
-	class = class ? class : 1;
-	if (2 * seen.nr >= seen.size)
-		classes_grow();
-	for (i = crash_mix(class, 1) & (seen.size - 1); seen.classes[i]; i = (i + 1) & (seen.size - 1))
-		if (seen.classes[i] == class)
-			return false;
-	seen.classes[i] = class;
-	seen.nr++;
-	return true;
-}
-
-static void forget_all(void)
+void power_forget(void)
 {
 	keep_free(seen.classes);
 	memset(&seen, 0, sizeof(seen));
@@ -144,7 +135,19 @@ static bool is_new(struct crash_unit *unit, struct crash *c, struct life *life)
 {
 	if (seen.nr)
 		unit->first_line = first_parallel(unit->script);
-	return class_add(life_class(life, fresh));
+	class = life_class(life, fresh) | 1;
+	if (2 * seen.nr >= seen.size)
+		classes_grow();
+	return !*class_slot(class);
+}
+
+/* That no state of it is a finding. */
+static void class_is_good(void)
+{
+	u64 *slot = class_slot(class);
+
+	seen.nr += !*slot;
+	*slot = class;
 }
 
 static void finding_text(const struct crash_finding *f, char *text, size_t size)
@@ -178,7 +181,7 @@ void power_run(void *arg)
 	};
 	char text[1024];
 
-	forget_all();
+	class = 0;
 	hooks = life_hooks;
 	hooks.parallel = parallel;
 	hooks.io_begin = io_begin;
@@ -190,10 +193,11 @@ void power_run(void *arg)
 	crash_counts_add(&seen.counts.judged, &unit.counts);
 	if (unit.error[0])
 		search_fail(NULL, unit.error);
-	if (!unit.finding.found)
-		return;
-	finding_text(&unit.finding, text, sizeof(text));
-	search_fail(NULL, text);
+	if (unit.finding.found) {
+		finding_text(&unit.finding, text, sizeof(text));
+		search_fail(NULL, text);
+	}
+	class_is_good();
 }
 
 const struct power_counts *power_counts(void)

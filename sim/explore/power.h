@@ -17,8 +17,9 @@ struct power_counts {
 	u64 runs;			/* of schedules that came to their end */
 	struct crash_counts judged;	/* .workloads: lives, each once */
 };
-/* Of the last search. */
+/* Of all searches since power_forget(), which are of one script: what is known to be good is not judged again. */
 const struct power_counts *power_counts(void);
+void power_forget(void);
 /* In words, without a newline. */
 void power_print(FILE *out);
 
