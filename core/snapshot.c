@@ -332,7 +332,7 @@ static bool hold_devices(struct dm_multisnap *s)
 	multisnap_lock(s);
 	there = !s->dead;
 	if (there)
-		s->device_holders++;
+		WRITE_ONCE(s->device_holders, s->device_holders + 1);
 	multisnap_unlock(s);
 	return there;
 }
@@ -340,7 +340,7 @@ static bool hold_devices(struct dm_multisnap *s)
 static void release_devices(struct dm_multisnap *s)
 {
 	multisnap_lock(s);
-	s->device_holders--;
+	WRITE_ONCE(s->device_holders, s->device_holders - 1);
 	wake_up_all(&s->wait);
 	multisnap_unlock(s);
 }

@@ -174,7 +174,7 @@ static bool count_bulk(struct dm_multisnap *s)
 	spin_lock_irqsave(&s->io_lock, flags);
 	counted = s->nr_bulk < MULTISNAP_BULK_MAX;
 	if (counted)
-		s->nr_bulk++;
+		WRITE_ONCE(s->nr_bulk, s->nr_bulk + 1);
 	spin_unlock_irqrestore(&s->io_lock, flags);
 	return counted;
 }

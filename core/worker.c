@@ -68,7 +68,7 @@ static void let_go_bulk(struct dm_multisnap *s, struct bio *bio)
 		return;
 	spin_lock_irqsave(&s->io_lock, flags);
 	if (!dm_multisnap_broken(s, !s->nr_bulk))
-		s->nr_bulk--;
+		WRITE_ONCE(s->nr_bulk, s->nr_bulk - 1);
 	spin_unlock_irqrestore(&s->io_lock, flags);
 }
 
