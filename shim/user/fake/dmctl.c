@@ -35,8 +35,6 @@ static struct mapped_device *get_md(const char *name)
 		md->holders++;
 	}
 	sched_exit();
-	if (md)
-		sched_hb_acquire(&md->holders);
 	return md;
 }
 
@@ -53,6 +51,18 @@ static void put_md(struct mapped_device *md)
 	sched_exit();
 }
 
+/*
+ * Its table, and what was done before that became active. Whoever gets the device sees no more than
+ * this, nothing of those who have put it: for a search the two can be exchanged, so nothing may
+ * seem to be in order for the one having come after the other.
+ */
+static void see_table(struct mapped_device *md)
+{
+	sched_access(&md->map, SIM_READ);
+	if (md->map)
+		sched_hb_acquire(md->map);
+}
+
 /* Exchanges the inactive table. */
 static struct dm_table *set_inactive(struct mapped_device *md, struct dm_table *t)
 {
@@ -63,6 +73,8 @@ static struct dm_table *set_inactive(struct mapped_device *md, struct dm_table *
 	sched_access(&md->new_map, SIM_WRITE);
 	old = md->new_map;
 	md->new_map = t;
+	sched_hb_acquire(&md->new_map);
+	sched_hb_release(&md->new_map);
 	sched_exit();
 	return old;
 }
@@ -273,7 +285,7 @@ int dmctl_message(const char *name, const char *message)
 	if (r)
 		goto out;
 	index = dm_srcu_lock(&md->io_barrier);
-	sched_access(&md->map, SIM_READ);
+	see_table(md);
 	if (!argc) {
 		DMERR("Empty message received.");
 		r = -EINVAL;
@@ -358,7 +370,7 @@ int dmctl_status(const char *name, status_type_t type, char *buf, size_t size)
 	if (size)
 		*buf = '\0';
 	index = dm_srcu_lock(&md->io_barrier);
-	sched_access(&md->map, SIM_READ);
+	see_table(md);
 	t = md->map;
 	for (i = 0; t && i < t->num_targets; i++) {
 		struct dm_target *ti = &t->targets[i];
@@ -390,8 +402,9 @@ int dmctl_status_raw(const char *name, status_type_t type, char *buf, size_t siz
 	if (!md)
 		return -ENXIO;
 	index = dm_srcu_lock(&md->io_barrier);
-	sched_access(&md->map, SIM_READ);
+	see_table(md);
 	sched_access(&md->new_map, SIM_READ);
+	sched_hb_acquire(&md->new_map);
 	t = md->map ? md->map : md->new_map;
 	if (t) {
 		text = call_status(&t->targets[0], type, size);
