@@ -76,6 +76,8 @@ void scenario_run(void *arg)
 	hooks.ctl_begin = ctl_begin;
 	hooks.ctl_end = ctl_end;
 	world_start(&options.world);
+	/* Memory is short: who submits may have to wait for who ends (H34). */
+	sim_set_job_pools(8, 16);
 	judge_start();
 	failed = script_play(&options, scenario->script, NULL);
 	if (failed)
