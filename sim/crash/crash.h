@@ -5,7 +5,7 @@
  *   content.c, image.c   contents of sectors by number; both disks, with undecided sectors
  *   cells.c              the crash model: what a sector may hold
  *   life.c               a life of the disks, recorded
- *   truth.c              what may be found
+ *   truth.c, truth_when.c  what may be found; when snapshots exist
  *   walk.c, search.c     through a life; at each moment through all states of the disks
  *   leaves.c             what was found, judged again at later moments
  *   damage.c             writes that are lost or misplaced, reads that fail

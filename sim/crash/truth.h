@@ -62,6 +62,17 @@ void truth_init_seen(struct truth *t, const struct life *life, const struct imag
 		     sector_t snapshot_sectors, const struct seen *seen);
 void truth_exit(struct truth *t);
 
+/* truth_when.c */
+/* One pass over the life: coming and going of snapshots, the first load, the first error. */
+void truth_find_moments(struct truth *t);
+/* It exists perhaps from event @coming and surely from @live on, to the end of the life. */
+struct truth_snapshot *truth_add_snapshot(struct truth *t, snapid_t id, u32 coming, u32 live);
+/* After such an event the status is asked for. */
+static inline bool truth_is_seen(const struct life_event *e)
+{
+	return e->kind == LIFE_IO_END || e->kind == LIFE_CTL_BEGIN || e->kind == LIFE_CTL_END || e->kind == LIFE_LOOK;
+}
+
 /* The next event of the life. */
 void truth_step(struct truth *t);
 

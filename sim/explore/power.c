@@ -7,7 +7,7 @@
  * Most schedules differ in nothing that a power cut could show: a life is judged only if none of its class was.
  *
  * In a block nobody asks for the target's status, which would be one more process in the way of the others; it is asked for when
- * the block has ended, and crash/truth.c makes of it what it can.
+ * the block has ended, and crash/truth_when.c makes of it what it can.
  */
 #include <stdlib.h>
 #include <string.h>
