@@ -125,6 +125,8 @@ struct script_hooks {
 	 * settled before it begins, and again after its threads have ended.
 	 */
 	void (*parallel)(void *context, bool begins);
+	/* Or NULL. `dmsetup status` was answered, in its thread. */
+	void (*status)(void *context, const struct script_command *c);
 };
 
 struct script_options {
@@ -149,6 +151,7 @@ u64 script_io_begin(const struct script_command *c, sector_t sector, u32 sectors
 void script_io_end(u64 begun, int error);
 u64 script_ctl_begin(const struct script_command *c);
 void script_ctl_end(u64 begun, int error);
+void script_status(const struct script_command *c);
 
 /* A line of the result of the command that runs, without newline. */
 void script_print(struct script_thread *t, const char *fmt, ...)

@@ -58,6 +58,7 @@ void script_dmsetup(struct script_thread *t, const struct script_command *c)
 
 	if (!strcmp(sub, "status")) {
 		print_status(t, c, STATUSTYPE_INFO);
+		script_status(c);
 		return;
 	}
 	if (!strcmp(sub, "table")) {

@@ -79,6 +79,14 @@ void script_ctl_end(u64 begun, int error)
 		run.options->hooks->ctl_end(run.options->hooks_context, begun, error);
 }
 
+void script_status(const struct script_command *c)
+{
+	const struct script_options *o = run.options;
+
+	if (o->hooks && o->hooks->status)
+		o->hooks->status(o->hooks_context, c);
+}
+
 static void parallel_hook(bool begins)
 {
 	const struct script_options *o = run.options;

@@ -111,6 +111,15 @@ static void hook_parallel(void *context, bool begins)
 		judge_ask(t, &st);
 }
 
+/* Once more by the judge, which has to know what was there before it was asked. */
+static void hook_status(void *context, const struct script_command *c)
+{
+	struct judge_device *d = judge_device(c->args.name);
+
+	if (judge.on && judge.blocks && d && d->active.kind == JUDGE_ORIGIN)
+		judge_glance(d->active.target);
+}
+
 /* What the script has begun comes to its end, and is judged as ever. */
 static void hook_crashed(void *context)
 {
@@ -123,6 +132,7 @@ const struct script_hooks judge_hooks = {
 	.ctl_end = judge_ctl_end,
 	.crashed = hook_crashed,
 	.parallel = hook_parallel,
+	.status = hook_status,
 };
 
 /* ---- beginning and end ---- */

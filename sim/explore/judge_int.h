@@ -84,6 +84,7 @@ struct judge_snapshot {
 	const struct judge_command *consumer; /* the suspend that creates it for certain */
 	struct oracle_device *device;	/* NULL: its contents are not known */
 	unsigned int doomed;		/* deletions under way, or failed */
+	u32 answered;			/* the life in which its deletion has succeeded */
 	struct judge_moments deletes, forks;
 	struct judge_contents contents;
 };
@@ -264,6 +265,8 @@ void judge_delete_ends(struct judge_command *cmd, int error);
 /* judge_status.c */
 /* Asks, and compares with what must be. False: no target is loaded. Not inside of a block. */
 bool judge_ask(struct judge_target *t, struct target_status *st);
+/* Inside of a block, too: what was there before, or gone. */
+void judge_glance(struct judge_target *t);
 /* An error of @c (of I/O or of a command) that nothing but the machinery's error can excuse. */
 void judge_put_off(struct judge_target *t, const struct script_command *c, bool origin_write,
 		   const char *fmt, ...) __attribute__((format(printf, 4, 5)));

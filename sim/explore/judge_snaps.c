@@ -243,6 +243,7 @@ void judge_delete_ends(struct judge_command *cmd, int error)
 			    cmd->command->args.text);
 	if (!error && s && s->state != JUDGE_GONE) {
 		judge_snapshot_kill(s);
+		s->answered = cmd->target->life;
 	} else if (s && (error == -EINVAL || (error == -EBUSY && s->doomed > 1))) {
 		/* Refused: nothing has changed. EBUSY: somebody else deletes it. */
 		if (s->state != JUDGE_GONE && s->state != JUDGE_LIVE)

@@ -234,6 +234,38 @@ bool judge_ask(struct judge_target *t, struct target_status *st)
 	return seen;
 }
 
+/* So many snapshots of each kind are looked for. */
+#define JUDGE_GLANCE_MAX 64
+
+/*
+ * While others go on: what was there before is there, what was gone is gone. What comes or goes meanwhile is not judged.
+ */
+void judge_glance(struct judge_target *t)
+{
+	snapid_t gone[JUDGE_GLANCE_MAX], live[JUDGE_GLANCE_MAX];
+	unsigned int nr_gone = 0, nr_live = 0;
+	u32 life = t->life;
+	struct target_status st;
+
+	for (struct judge_snapshot *s = t->snapshots; s; s = s->next) {
+		if (s->state == JUDGE_GONE && s->answered == life && nr_gone < JUDGE_GLANCE_MAX)
+			gone[nr_gone++] = s->id;
+		if (s->state == JUDGE_LIVE && !s->doomed && nr_live < JUDGE_GLANCE_MAX)
+			live[nr_live++] = s->id;
+	}
+	if (!ask(t, &st) || st.error || t->error || t->believe || t->life != life || is_busy(t, true))
+		return;
+	for (unsigned int i = 0; i < nr_gone; i++)
+		if (shows(&st, gone[i]))
+			sim_fail("status of %s: snapshot %s was deleted, and exists", t->device, id_text(gone[i]));
+	for (unsigned int i = 0; i < nr_live; i++) {
+		struct judge_snapshot *s = judge_snapshot_find(t, live[i]);
+
+		if (s && s->state == JUDGE_LIVE && !s->doomed && !shows(&st, live[i]))
+			sim_fail("status of %s: snapshot %s is missing", t->device, id_text(live[i]));
+	}
+}
+
 void judge_put_off(struct judge_target *t, const struct script_command *c, bool origin_write,
 		   const char *fmt, ...)
 {
