@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "fault.h"
 #include "judge.h"
 #include "search.h"
 #include "story.h"
@@ -76,6 +77,7 @@ void scenario_run(void *arg)
 	hooks.ctl_begin = ctl_begin;
 	hooks.ctl_end = ctl_end;
 	world_start(&options.world);
+	fault_catch();
 	/* Memory is short: who submits may have to wait for who ends (H34). */
 	sim_set_job_pools(8, 16);
 	judge_start();
