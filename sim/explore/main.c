@@ -204,16 +204,17 @@ static void shrink(const struct search_options *options, const struct subject *s
 static bool show(const struct search_options *options, const struct subject *s, const struct search_result *found)
 {
 	struct search_options o = *options;
-	const struct search_result *r;
+	struct search_result r;
 
 	o.strategy = SEARCH_FIXED;
 	o.story = true;
 	o.schedule = found->schedule;
 	o.nr_schedule = found->nr_schedule;
-	r = search(&o, s->program, s->arg);
+	r = *search(&o, s->program, s->arg);
 	story_print(stdout);
-	printf("%s: %s\n", s->name, r->found ? r->what : "no finding");
-	return r->found;
+	race_resolve(r.what, sizeof(r.what));
+	printf("%s: %s\n", s->name, r.found ? r.what : "no finding");
+	return r.found;
 }
 
 static int report(const struct explore_arguments *a, const struct subject *s, struct search_result *found)
