@@ -120,21 +120,11 @@ static error_t run_option(int key, char *arg, struct argp_state *state)
 
 static int run_file(const struct run_arguments *a, const char *path)
 {
-	struct script_command *script;
-	char error[SCRIPT_ERROR_MAX];
-	char *text = sim_read_text(path);
+	struct script_command *script = script_load(path);
 	int status = SIM_EXIT_OK;
 
-	if (!text) {
-		sim_message("%s: %s", path, strerror(errno));
+	if (!script)
 		return SIM_EXIT_USAGE;
-	}
-	script = script_parse(path, text, error);
-	free(text);
-	if (!script) {
-		sim_message("%s", error);
-		return SIM_EXIT_USAGE;
-	}
 	if (!a->syntax)
 		status = script_run(&a->script, script);
 	script_free(script);

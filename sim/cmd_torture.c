@@ -11,9 +11,9 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+#include "jobs.h"
 #include "torture.h"
 
 enum {
@@ -152,90 +152,42 @@ static int run_seed(const struct torture_arguments *a, u64 seed)
 
 /* ---- many seeds ---- */
 
-struct job {
-	pid_t pid;	/* 0: none */
-	FILE *out;
-	bool ended;
-	int status;
+struct torture_seeds {
+	const struct torture_arguments *a;
+	u64 failed;
 };
 
-static void start_job(const struct torture_arguments *a, struct job *job, u64 seed)
+static int run_job(void *context, u64 i)
 {
-	job->out = tmpfile();
-	if (!job->out)
-		abort();
-	fflush(NULL);
-	job->ended = false;
-	job->pid = fork();
-	if (job->pid < 0)
-		abort();
-	if (!job->pid) {
-		dup2(fileno(job->out), STDOUT_FILENO);
-		job->status = run_seed(a, seed);
-		fflush(NULL);
-		_exit(job->status);
-	}
+	const struct torture_seeds *seeds = context;
+
+	return run_seed(seeds->a, seeds->a->first + i);
 }
 
-static void wait_any(struct job *jobs, unsigned int n)
+static void job_ended(void *context, u64 i, int status)
 {
-	int status;
-	pid_t pid = wait(&status);
+	struct torture_seeds *seeds = context;
 
-	for (unsigned int i = 0; i < n; i++) {
-		if (jobs[i].pid != pid)
-			continue;
-		jobs[i].ended = true;
-		jobs[i].status = WIFEXITED(status) ? WEXITSTATUS(status) : SIM_EXIT_FOUND;
-		if (!WIFEXITED(status))
-			dprintf(fileno(jobs[i].out), "a run ended by signal %d\n", WTERMSIG(status));
-	}
+	if (!status)
+		return;
+	printf("seed %llu: FOUND\n", (unsigned long long)(seeds->a->first + i));
+	seeds->failed++;
 }
 
-static void print_job(struct job *job)
-{
-	char text[4096];
-	size_t n;
-
-	rewind(job->out);
-	while ((n = fread(text, 1, sizeof(text), job->out)))
-		fwrite(text, 1, n, stdout);
-	fclose(job->out);
-	fflush(stdout);
-	memset(job, 0, sizeof(*job));
-}
-
-/* A ring of jobs: seeds [printed, started) have begun and are not printed yet. */
 static int run_seeds(const struct torture_arguments *a)
 {
-	struct job *jobs = calloc(a->jobs, sizeof(*jobs));
-	u64 started = a->first, printed = a->first, failed = 0;
+	struct torture_seeds seeds = { .a = a };
+	const struct jobs jobs = {
+		.nr = a->last - a->first + 1,
+		.workers = a->jobs,
+		.run = run_job,
+		.ended = job_ended,
+		.context = &seeds,
+	};
 
-	if (!jobs)
-		abort();
-	while (printed <= a->last) {
-		struct job *next = &jobs[printed % a->jobs];
-
-		if (started <= a->last && started - printed < a->jobs) {
-			start_job(a, &jobs[started % a->jobs], started);
-			started++;
-			continue;
-		}
-		if (!next->ended) {
-			wait_any(jobs, a->jobs);
-			continue;
-		}
-		if (next->status) {
-			printf("seed %llu: FOUND\n", (unsigned long long)printed);
-			failed++;
-		}
-		print_job(next);
-		printed++;
-	}
-	free(jobs);
-	printf("%llu runs, %llu with findings\n", (unsigned long long)(a->last - a->first + 1),
-	       (unsigned long long)failed);
-	return failed ? SIM_EXIT_FOUND : SIM_EXIT_OK;
+	jobs_run(&jobs);
+	printf("%llu runs, %llu with findings\n", (unsigned long long)jobs.nr, (unsigned long long)seeds.failed);
+	return seeds.failed ? SIM_EXIT_FOUND : SIM_EXIT_OK;
 }
 
 int cmd_torture(int argc, char **argv)

@@ -89,6 +89,8 @@ struct script_command {
 struct script_command *script_parse(const char *file, const char *text,
 				    char error[SCRIPT_ERROR_MAX]);
 void script_free(struct script_command *script);
+/* The whole script of a file ("-": stdin); @path must outlive it. NULL after a message. */
+struct script_command *script_load(const char *path);
 
 /* For the verbs' parse(): all return false after recording the message. */
 bool script_syntax(struct script_command *c, const char *fmt, ...)

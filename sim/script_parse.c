@@ -113,6 +113,23 @@ static void free_commands(struct script_command *first)
 	}
 }
 
+struct script_command *script_load(const char *path)
+{
+	struct script_command *script;
+	char error[SCRIPT_ERROR_MAX];
+	char *text = sim_read_text(path);
+
+	if (!text) {
+		sim_message("%s: %s", path, strerror(errno));
+		return NULL;
+	}
+	script = script_parse(path, text, error);
+	free(text);
+	if (!script)
+		sim_message("%s", error);
+	return script;
+}
+
 void script_free(struct script_command *script)
 {
 	struct script_line *lines = script ? script->lines : NULL;

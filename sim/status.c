@@ -99,3 +99,18 @@ bool target_status_parse(char *line, struct target_status *st)
 	return next_number(&line, &st->total) && next_number(&line, &st->allocated) &&
 	       next_number(&line, &st->metadata) && parse_ids(line, st);
 }
+
+bool target_status_ask(const char *device, struct target_status *st)
+{
+	char line[8192], *params;
+
+	if (!dmctl_exists(device) || dmctl_status(device, STATUSTYPE_INFO, line, sizeof(line)))
+		return false;
+	line[strcspn(line, "\n")] = '\0';
+	params = strstr(line, " multisnapshot ");
+	if (!params)
+		return false;
+	if (!target_status_parse(params + strlen(" multisnapshot "), st))
+		sim_fail("status of %s: not as specified", device);
+	return true;
+}

@@ -25,6 +25,9 @@ struct target_status {
 /* What follows the target's name, which is cut to pieces. False: not as specified. */
 bool target_status_parse(char *line, struct target_status *st);
 
+/* The status that the device has now. False: it has none. A line that is not as specified is a sim_fail(). In a thread. */
+bool target_status_ask(const char *device, struct target_status *st);
+
 int snapid_print(char *buf, size_t size, snapid_t id);
 bool snapid_parse(const char *text, snapid_t *id);
 /* The master of @id, SNAPID_ORIGIN for a snapshot of the origin. */

@@ -132,18 +132,7 @@ void life_disk_event(struct life *life, u32 disk, const struct disk_log_event *e
 
 bool life_status(const char *device, struct target_status *st)
 {
-	char line[8192], *params;
-
-	if (!device[0] || !dmctl_exists(device) ||
-	    dmctl_status(device, STATUSTYPE_INFO, line, sizeof(line)))
-		return false;
-	line[strcspn(line, "\n")] = '\0';
-	params = strstr(line, " multisnapshot ");
-	if (!params)
-		return false;
-	if (!target_status_parse(params + strlen(" multisnapshot "), st))
-		sim_fail("status of %s: not as specified", device);
-	return true;
+	return device[0] && target_status_ask(device, st);
 }
 
 static bool same_state(const struct life *life, const struct life_state *old, bool loaded,

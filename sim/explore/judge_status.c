@@ -15,18 +15,7 @@
 
 static bool ask(const struct judge_target *t, struct target_status *st)
 {
-	char line[8192], *params;
-
-	if (!t->loaded || !dmctl_exists(t->device) ||
-	    dmctl_status(t->device, STATUSTYPE_INFO, line, sizeof(line)))
-		return false;
-	line[strcspn(line, "\n")] = '\0';
-	params = strstr(line, " multisnapshot ");
-	if (!params)
-		return false;
-	if (!target_status_parse(params + strlen(" multisnapshot "), st))
-		sim_fail("status of %s: not as specified", t->device);
-	return true;
+	return t->loaded && target_status_ask(t->device, st);
 }
 
 static bool shows(const struct target_status *st, snapid_t id)

@@ -7,11 +7,11 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "power.h"
+#include "jobs.h"
 #include "program.h"
 #include "race.h"
 #include "rewind.h"
@@ -67,6 +67,7 @@ struct explore_arguments {
 	unsigned int workers;
 	char **files;
 	int nr_files;
+	int worst; /* exit code of a file */
 };
 
 static void take_number(struct argp_state *state, const char *name, const char *arg, u64 max, u64 *value)
@@ -287,26 +288,9 @@ static int explore(const struct explore_arguments *a, const struct subject *s)
 
 /* ---- scripts ---- */
 
-static struct script_command *parse(const char *path)
-{
-	struct script_command *script;
-	char error[SCRIPT_ERROR_MAX];
-	char *text = sim_read_text(path);
-
-	if (!text) {
-		sim_message("%s: %s", path, strerror(errno));
-		return NULL;
-	}
-	script = script_parse(path, text, error);
-	free(text);
-	if (!script)
-		sim_message("%s", error);
-	return script;
-}
-
 static int explore_file(const struct explore_arguments *a, const char *path)
 {
-	struct scenario scenario = { .file = path, .script = parse(path) };
+	struct scenario scenario = { .file = path, .script = script_load(path) };
 	struct subject s = { path, a->crash ? power_run : scenario_run, &scenario, 0 };
 	struct search_result given = { 0 };
 
@@ -327,78 +311,33 @@ static int explore_file(const struct explore_arguments *a, const char *path)
 	return show(&a->search, &s, &given) ? SIM_EXIT_FOUND : SIM_EXIT_OK;
 }
 
-/*
- * Each script in a process of its own, so many at a time; what they print, in the order of the scripts. The worst exit
- * code.
- */
-struct job {
-	pid_t pid;
-	FILE *out;
-	int status;
-	bool ended;
-};
-
-static void start_job(const struct explore_arguments *a, struct job *job, const char *path)
+static int run_job(void *context, u64 i)
 {
-	job->out = tmpfile();
-	fflush(stdout);
-	job->pid = job->out ? fork() : -1;
-	if (job->pid < 0) {
-		sim_message("%s: cannot start: %s", path, strerror(errno));
-		exit(SIM_EXIT_USAGE);
-	}
-	if (job->pid)
-		return;
-	dup2(fileno(job->out), STDOUT_FILENO);
-	exit(explore_file(a, path));
+	const struct explore_arguments *a = context;
+
+	return explore_file(a, a->files[i]);
 }
 
-static void wait_job(struct job *jobs, int nr)
+static void job_ended(void *context, u64 i, int status)
 {
-	int status;
-	pid_t pid = wait(&status);
+	struct explore_arguments *a = context;
 
-	for (int i = 0; i < nr; i++) {
-		if (jobs[i].pid != pid)
-			continue;
-		jobs[i].ended = true;
-		jobs[i].status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-	}
+	a->worst = max(a->worst, status);
 }
 
-static void print_job(struct job *job)
+/* Each script in a process of its own. The worst exit code. */
+static int explore_files(struct explore_arguments *a)
 {
-	char buf[4096];
-	size_t n;
+	const struct jobs jobs = {
+		.nr = a->nr_files,
+		.workers = a->workers,
+		.run = run_job,
+		.ended = job_ended,
+		.context = a,
+	};
 
-	rewind(job->out);
-	while ((n = fread(buf, 1, sizeof(buf), job->out)) > 0)
-		fwrite(buf, 1, n, stdout);
-	fclose(job->out);
-}
-
-static int explore_files(const struct explore_arguments *a)
-{
-	struct job *jobs = calloc(a->nr_files, sizeof(*jobs));
-	int started = 0, running = 0, printed = 0, worst = SIM_EXIT_OK;
-
-	if (!jobs)
-		abort();
-	while (printed < a->nr_files) {
-		while (started < a->nr_files && running < (int)a->workers) {
-			start_job(a, &jobs[started], a->files[started]);
-			started++;
-			running++;
-		}
-		wait_job(jobs, started);
-		running--;
-		for (; printed < started && jobs[printed].ended; printed++) {
-			print_job(&jobs[printed]);
-			worst = max_t(int, worst, jobs[printed].status);
-		}
-	}
-	free(jobs);
-	return worst;
+	jobs_run(&jobs);
+	return a->worst;
 }
 
 int main(int argc, char **argv)
