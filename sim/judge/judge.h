@@ -7,10 +7,10 @@
  * What a script expects of its commands stays its own business. Where the outcome depends on who is first, a script says no more than
  * `may-fail`, and the judge knows which errors may be.
  *
- * Lax, each time as narrowly as can be: sim/explore/judge_int.h says where.
+ * Lax, each time as narrowly as can be: sim/judge/judge_int.h says where.
  */
-#ifndef EXPLORE_JUDGE_H
-#define EXPLORE_JUDGE_H
+#ifndef SIM_JUDGE_H
+#define SIM_JUDGE_H
 
 #include "script.h"
 
@@ -41,4 +41,4 @@ struct judge_counts {
 };
 const struct judge_counts *judge_counts(void);
 
-#endif /* EXPLORE_JUDGE_H */
+#endif /* SIM_JUDGE_H */

@@ -33,8 +33,8 @@
  * - two writes with the same fill= to the same sector are the same contents;
  * - errors of commands of dm's own (EBUSY, EINVAL, ENXIO) while another command is under way.
  */
-#ifndef EXPLORE_JUDGE_INT_H
-#define EXPLORE_JUDGE_INT_H
+#ifndef SIM_JUDGE_INT_H
+#define SIM_JUDGE_INT_H
 
 #include "explore.h"
 #include "judge.h"
@@ -271,4 +271,4 @@ void judge_glance(struct judge_target *t);
 void judge_put_off(struct judge_target *t, const struct script_command *c, bool origin_write,
 		   const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
-#endif /* EXPLORE_JUDGE_INT_H */
+#endif /* SIM_JUDGE_INT_H */
