@@ -227,13 +227,14 @@ bool dm_multisnap_drop_on_error(struct dm_multisnap *s);
  * a device is, so that nothing more is committed. True: the caller goes no further. Any context,
  * any lock.
  */
-#define dm_multisnap_broken(s, cond)                                                            \
-	({                                                                                      \
-		bool __broken = WARN_ON_ONCE(cond);                                             \
-		if (unlikely(__broken))                                                         \
-			dm_multisnap_set_error(s, -EPERM);                                      \
-		__broken;                                                                       \
-	})
+static inline bool __dm_multisnap_broken(struct dm_multisnap *s, bool broken)
+{
+	if (unlikely(broken))
+		dm_multisnap_set_error(s, -EPERM);
+	return broken;
+}
+
+#define dm_multisnap_broken(s, cond) __dm_multisnap_broken(s, WARN_ON_ONCE(cond))
 
 /* Is @id an existing snapshot? Master lock. */
 bool dm_multisnap_snapshot_exists(struct dm_multisnap *s, snapid_t id);

@@ -113,8 +113,8 @@ struct dm_target {
 
 #define DM_NAME "device-mapper"
 
-#define DMEMIT(x...)                                                                               \
-	(sz += ((sz >= maxlen) ? 0 : scnprintf(result + sz, maxlen - sz, x)))
+int shim_emit(char *result, size_t maxlen, size_t used, const char *fmt, ...) __printf(4, 5);
+#define DMEMIT(x...) (sz += shim_emit(result, maxlen, sz, x))
 
 #define DMEMIT_TARGET_NAME_VERSION(y)                                                              \
 	DMEMIT("target_name=%s,target_version=%u.%u.%u", (y)->name, (y)->version[0],               \

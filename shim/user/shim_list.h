@@ -265,11 +265,17 @@ static inline void hlist_add_head(struct hlist_node *n, struct hlist_head *h)
 	n->pprev = &h->first;
 }
 
+/* What @member lies in, @offset bytes before it; of NULL: NULL. */
+static inline void *shim_entry_safe(void *member, size_t offset)
+{
+	return member ? (char *)member - offset : NULL;
+}
+
 #define hlist_entry(ptr, type, member) container_of(ptr, type, member)
 #define hlist_entry_safe(ptr, type, member)                                                     \
 	({                                                                                      \
-		__typeof__(ptr) ____ptr = (ptr);                                                \
-		____ptr ? hlist_entry(____ptr, type, member) : NULL;                            \
+		struct hlist_node *____ptr = (ptr);                                             \
+		(type *)shim_entry_safe(____ptr, offsetof(type, member));                       \
 	})
 #define hlist_for_each_entry(pos, head, member)                                                 \
 	for (pos = hlist_entry_safe((head)->first, __typeof__(*(pos)), member); pos;            \
@@ -296,8 +302,8 @@ struct rb_root {
 #define rb_entry(ptr, type, member) container_of(ptr, type, member)
 #define rb_entry_safe(ptr, type, member)                                                        \
 	({                                                                                      \
-		__typeof__(ptr) ____ptr = (ptr);                                                \
-		____ptr ? rb_entry(____ptr, type, member) : NULL;                               \
+		struct rb_node *____ptr = (ptr);                                                \
+		(type *)shim_entry_safe(____ptr, offsetof(type, member));                       \
 	})
 #define rb_parent(r) ((struct rb_node *)((r)->__rb_parent_color & ~3UL))
 #define RB_EMPTY_ROOT(root) (READ_ONCE((root)->rb_node) == NULL)

@@ -49,16 +49,15 @@ struct shim_ratelimit {
 	u32 printed;
 	u32 world;
 };
-bool shim_ratelimit(struct shim_ratelimit *state);
-#define shim_limited(call)                                                                      \
+void shim_printk_limited(struct shim_ratelimit *state, const char *fmt, ...) __printf(2, 3);
+#define shim_limited(fmt, ...)                                                                  \
 	do {                                                                                    \
 		static struct shim_ratelimit __rs;                                              \
-		if (shim_ratelimit(&__rs))                                                      \
-			call;                                                                   \
+		shim_printk_limited(&__rs, fmt, ##__VA_ARGS__);                                 \
 	} while (0)
-#define DMERR_LIMIT(fmt, ...) shim_limited(DMERR(fmt, ##__VA_ARGS__))
-#define DMWARN_LIMIT(fmt, ...) shim_limited(DMWARN(fmt, ##__VA_ARGS__))
-#define DMINFO_LIMIT(fmt, ...) shim_limited(DMINFO(fmt, ##__VA_ARGS__))
+#define DMERR_LIMIT(fmt, ...) shim_limited(KERN_ERR DM_FMT(fmt), ##__VA_ARGS__)
+#define DMWARN_LIMIT(fmt, ...) shim_limited(KERN_WARNING DM_FMT(fmt), ##__VA_ARGS__)
+#define DMINFO_LIMIT(fmt, ...) shim_limited(KERN_INFO DM_FMT(fmt), ##__VA_ARGS__)
 
 #define BUG() shim_bug(SHIM_SITE, "BUG()")
 #define BUG_ON(cond)                                                                            \
@@ -69,13 +68,14 @@ bool shim_ratelimit(struct shim_ratelimit *state);
 
 void shim_warn(const char *site, const char *fmt, ...) __printf(2, 3) __attribute__((cold));
 
-#define WARN_ON(cond)                                                                           \
-	({                                                                                      \
-		bool __warn = !!(cond);                                                         \
-		if (unlikely(__warn))                                                           \
-			shim_warn(SHIM_SITE, "WARN_ON(%s)", #cond);                             \
-		__warn;                                                                         \
-	})
+static inline bool shim_warn_on(bool cond, const char *site, const char *text)
+{
+	if (unlikely(cond))
+		shim_warn(site, "WARN_ON(%s)", text);
+	return cond;
+}
+
+#define WARN_ON(cond) shim_warn_on(!!(cond), SHIM_SITE, #cond)
 #define WARN_ON_ONCE(cond) WARN_ON(cond)
 #define WARN(cond, fmt, ...)                                                                    \
 	({                                                                                      \

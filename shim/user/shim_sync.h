@@ -118,20 +118,30 @@ void shim_wait_schedule(wait_queue_head_t *wq, struct wait_queue_entry *entry,
 			const char *condition, const char *site);
 void shim_wait_finish(wait_queue_head_t *wq, struct wait_queue_entry *entry);
 
+/* The condition does not hold: at first waiting begins, then it sleeps. */
+static inline void shim_wait_again(wait_queue_head_t *wq, struct wait_queue_entry *entry,
+				   const char *condition, const char *site)
+{
+	if (entry->thread)
+		shim_wait_schedule(wq, entry, condition, site);
+	else
+		shim_wait_begin(entry);
+	shim_wait_prepare(wq, entry);
+}
+
+static inline void shim_wait_end(wait_queue_head_t *wq, struct wait_queue_entry *entry)
+{
+	if (entry->thread)
+		shim_wait_finish(wq, entry);
+}
+
 #define wait_event(wq, condition)                                                               \
 	do {                                                                                    \
-		struct wait_queue_entry __entry;                                                \
+		struct wait_queue_entry __entry = { .thread = NULL };                           \
 		shim_might_sleep("wait_event(" #condition ")", SHIM_SITE);                      \
-		if (condition)                                                                  \
-			break;                                                                  \
-		shim_wait_begin(&__entry);                                                      \
-		for (;;) {                                                                      \
-			shim_wait_prepare(&(wq), &__entry);                                     \
-			if (condition)                                                          \
-				break;                                                          \
-			shim_wait_schedule(&(wq), &__entry, #condition, SHIM_SITE);             \
-		}                                                                               \
-		shim_wait_finish(&(wq), &__entry);                                              \
+		while (!(condition))                                                            \
+			shim_wait_again(&(wq), &__entry, #condition, SHIM_SITE);                \
+		shim_wait_end(&(wq), &__entry);                                                 \
 	} while (0)
 
 void wake_up(wait_queue_head_t *wq);

@@ -354,8 +354,14 @@ int store_fail(struct dm_exception_store *store, int error, const char *what, u6
  * @cond, which never holds: a fault of this program. The kernel warns and the store can do no more,
  * so that nothing that was made with it reaches the device. True: the caller goes no further.
  */
+static inline bool __store_broken(struct dm_exception_store *store, bool broken, const char *what,
+				  u64 line)
+{
+	return unlikely(broken) && store_fail(store, -EPERM, what, line);
+}
+
 #define store_broken(store, cond)                                                               \
-	(WARN_ON_ONCE(cond) && store_fail(store, -EPERM, "never so: " #cond ", line", __LINE__))
+	__store_broken(store, WARN_ON_ONCE(cond), "never so: " #cond ", line", __LINE__)
 
 /* ---- super.c ---- */
 

@@ -10,17 +10,37 @@
 
 #include "../shim.h"
 
+static int print(char *buf, size_t size, const char *fmt, va_list args)
+{
+	int length = vsnprintf(buf, size, fmt, args);
+
+	if (length < 0 || !size)
+		return 0;
+	return (size_t)length < size ? length : (int)(size - 1);
+}
+
 int scnprintf(char *buf, size_t size, const char *fmt, ...)
 {
 	va_list args;
 	int length;
 
 	va_start(args, fmt);
-	length = vsnprintf(buf, size, fmt, args);
+	length = print(buf, size, fmt, args);
 	va_end(args);
-	if (length < 0 || !size)
+	return length;
+}
+
+int shim_emit(char *result, size_t maxlen, size_t used, const char *fmt, ...)
+{
+	va_list args;
+	int length;
+
+	if (used >= maxlen)
 		return 0;
-	return (size_t)length < size ? length : (int)(size - 1);
+	va_start(args, fmt);
+	length = print(result + used, maxlen - used, fmt, args);
+	va_end(args);
+	return length;
 }
 
 ssize_t strscpy(char *dest, const char *src, size_t count)

@@ -312,19 +312,16 @@ static void log_line(int level, const char *line)
 		fprintf(stderr, "%s\n", line);
 }
 
-int printk(const char *fmt, ...)
+static int log_lines(const char *fmt, va_list args)
 {
 	char text[1024], *line = text, *end;
 	int level = 4, length;
-	va_list args;
 
 	if (fmt[0] == KERN_SOH[0] && fmt[1]) {
 		level = fmt[1] - '0';
 		fmt += 2;
 	}
-	va_start(args, fmt);
 	length = vsnprintf(text, sizeof(text), fmt, args);
-	va_end(args);
 	sched_enter();
 	for (; *line; line = end + 1) {
 		end = strchr(line, '\n');
@@ -339,8 +336,19 @@ int printk(const char *fmt, ...)
 	return length;
 }
 
+int printk(const char *fmt, ...)
+{
+	va_list args;
+	int length;
+
+	va_start(args, fmt);
+	length = log_lines(fmt, args);
+	va_end(args);
+	return length;
+}
+
 /* Which line is dropped depends on who was first. No explorer is told: the log is no result. */
-bool shim_ratelimit(struct shim_ratelimit *rs)
+static bool ratelimit(struct shim_ratelimit *rs)
 {
 	bool allowed;
 
@@ -355,4 +363,15 @@ bool shim_ratelimit(struct shim_ratelimit *rs)
 		rs->printed++;
 	sched_exit();
 	return allowed;
+}
+
+void shim_printk_limited(struct shim_ratelimit *rs, const char *fmt, ...)
+{
+	va_list args;
+
+	if (!ratelimit(rs))
+		return;
+	va_start(args, fmt);
+	log_lines(fmt, args);
+	va_end(args);
 }
