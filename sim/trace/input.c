@@ -37,7 +37,7 @@ struct input {
 	size_t len;
 	size_t scanned;			/* no newline in buffer[pos..pos + scanned) */
 	char error[256];
-	unsigned char buffer[BUFFER_SIZE];
+	unsigned char buffer[BUFFER_SIZE]; /* last: it needs no zeroes */
 };
 
 static bool is_compressed(const unsigned char *head, size_t size)
@@ -90,10 +90,15 @@ static int archive_start(struct input *in)
 
 int input_rewind(struct input *in)
 {
-	in->pos = in->len = in->scanned = 0;
-	in->file_bytes = 0;
-	in->ended = in->cut = false;
+	in->pos = in->scanned = 0;
+	in->cut = false;
 	in->error[0] = 0;
+	/* Of a short file all that was read is still there. */
+	if (!in->compressed && in->len && in->file_bytes == in->len)
+		return 0;
+	in->len = 0;
+	in->file_bytes = 0;
+	in->ended = false;
 	if (in->archive)
 		archive_read_free(in->archive);
 	in->archive = NULL;
@@ -106,12 +111,14 @@ int input_rewind(struct input *in)
 
 struct input *input_open(const char *path, char *error, size_t error_size)
 {
-	struct input *in = calloc(1, sizeof(*in));
+	struct input *in = malloc(sizeof(*in));
 	unsigned char head[8];
 	struct stat st;
 	off_t size;
 	ssize_t r;
 
+	if (in)
+		memset(in, 0, offsetof(struct input, buffer));
 	if (!in || !(in->path = strdup(path))) {
 		snprintf(error, error_size, "%s: out of memory", path);
 		free(in);
@@ -164,7 +171,7 @@ static bool fill(struct input *in)
 
 	if (in->ended || in->error[0])
 		return false;
-	if (in->pos) {
+	if (in->len == BUFFER_SIZE && in->pos) {
 		memmove(in->buffer, in->buffer + in->pos, in->len - in->pos);
 		in->len -= in->pos;
 		in->pos = 0;

@@ -16,7 +16,9 @@
 #include "trace_impl.h"
 
 #define SAMPLE 16384
-#define SLOTS (SAMPLE * 4)	/* a power of two */
+/* Of a set: powers of two. It grows with the trace, so that a short one costs little. */
+#define MIN_SLOTS 64
+#define MAX_SLOTS (SAMPLE * 4)
 /* Of requests that continue another in the other unit: as many, such a share, so many times those that do in ours. */
 #define ENOUGH 16
 #define ENOUGH_SHARE 50		/* one of fifty */
@@ -26,7 +28,9 @@
 #define DISTINCT_TO_HINT 256
 
 struct set {
-	uint64_t slots[SLOTS];	/* hashes; 0: free */
+	uint64_t *slots;	/* hashes; 0: free */
+	unsigned int nr_slots;	/* at least four times what is in it, if there was memory */
+	unsigned int count;
 };
 
 struct plausible {
@@ -55,22 +59,49 @@ static uint64_t hash(const uint64_t space[2], uint64_t value)
 
 static bool set_has(const struct set *set, uint64_t h)
 {
-	unsigned int slot = h & (SLOTS - 1);
+	unsigned int mask = set->nr_slots - 1, slot = h & mask;
 
-	for (; set->slots[slot]; slot = (slot + 1) & (SLOTS - 1))
+	if (!set->slots)
+		return false;
+	for (; set->slots[slot]; slot = (slot + 1) & mask)
 		if (set->slots[slot] == h)
 			return true;
 	return false;
 }
 
+static void set_put(struct set *set, uint64_t h)
+{
+	unsigned int mask = set->nr_slots - 1, slot = h & mask;
+
+	while (set->slots[slot])
+		slot = (slot + 1) & mask;
+	set->slots[slot] = h;
+	set->count++;
+}
+
+static bool set_grow(struct set *set)
+{
+	struct set larger = { .nr_slots = set->slots ? set->nr_slots * 2 : MIN_SLOTS };
+
+	if (larger.nr_slots > MAX_SLOTS)
+		return false;
+	larger.slots = calloc(larger.nr_slots, sizeof(*larger.slots));
+	if (!larger.slots)
+		return false;
+	for (unsigned int i = 0; i < set->nr_slots; i++)
+		if (set->slots[i])
+			set_put(&larger, set->slots[i]);
+	free(set->slots);
+	*set = larger;
+	return true;
+}
+
+/* Without memory it is not added: a smaller sample. */
 static void set_add(struct set *set, uint64_t h)
 {
-	unsigned int slot = h & (SLOTS - 1);
-
-	for (; set->slots[slot]; slot = (slot + 1) & (SLOTS - 1))
-		if (set->slots[slot] == h)
-			return;
-	set->slots[slot] = h;
+	if (set_has(set, h) || (set->count * 4 >= set->nr_slots && !set_grow(set) && set->count * 2 >= set->nr_slots))
+		return;
+	set_put(set, h);
 }
 
 struct plausible *plausible_new(void)
@@ -80,6 +111,12 @@ struct plausible *plausible_new(void)
 
 void plausible_free(struct plausible *check)
 {
+	if (!check)
+		return;
+	free(check->offsets.slots);
+	free(check->ends.slots);
+	free(check->ends_larger.slots);
+	free(check->ends_smaller.slots);
 	free(check);
 }
 
