@@ -1,0 +1,554 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Log records that are whole, in their place and with right checksums, and that no store would have written (H25): each
+ * is refused at load, and the store says which record, and what is wrong with it. The same records made right are replayed.
+ */
+#include "hostile_store.h"
+
+struct crafted {
+	struct record record;
+	struct log_header_disk header;
+	struct group_state state; /* for record_add(): its allocation position */
+};
+
+static void add(struct crafted *c, u64 chunk, snapid_t from, snapid_t to, u64 block)
+{
+	struct entry entry = { .chunk = chunk, .from = from, .a = to, .b = block };
+
+	record_add(&c->record, &c->state, &entry);
+	c->state.alloc_pos = block;
+}
+
+static void narrow(struct crafted *c, u64 chunk, snapid_t from, snapid_t new_from, snapid_t new_to,
+		   u64 block)
+{
+	struct entry old = { .chunk = chunk, .from = from, .b = block };
+
+	record_narrow(&c->record, &old, new_from, new_to);
+}
+
+static void discard(struct crafted *c, u64 chunk, snapid_t from, u64 block)
+{
+	struct entry old = { .chunk = chunk, .from = from, .b = block };
+
+	record_remove(&c->record, &old);
+}
+
+static void byte(struct crafted *c, u8 value)
+{
+	c->record.data[sizeof(struct log_header_disk) + c->record.bytes++] = value;
+}
+
+/* Chunks of the origin that no snapshot has anything of. */
+#define NEW 1000000
+
+/* ---- what is right ---- */
+
+static void right(struct hostile *h, struct crafted *c)
+{
+	add(c, NEW, FIRST_LEVEL(0), FIRST_LEVEL(1), h->free_chunk);
+	add(c, NEW + 1, 1ULL << 32, 1ULL << 32, h->free_chunk + 1);
+	narrow(c, NEW, FIRST_LEVEL(0), FIRST_LEVEL(0), FIRST_LEVEL(0), h->free_chunk);
+	discard(c, NEW + 1, 1ULL << 32, h->free_chunk + 1);
+	record_create(&c->record, FIRST_LEVEL(4));
+	record_create(&c->record, 1ULL << 32 | 1);
+	record_delete(&c->record, FIRST_LEVEL(0));
+	record_cursor(&c->record, false, 5, 0);
+	record_cursor(&c->record, false, 5, 0);
+	record_cursor(&c->record, false, EXCEPTION_CHUNK_END, 0);
+	record_cursor(&c->record, true, 0, 0);
+}
+
+/* ---- ADD ---- */
+
+static void add_chunk_too_large(struct hostile *h, struct crafted *c)
+{
+	add(c, EXCEPTION_CHUNK_END, FIRST_LEVEL(0), FIRST_LEVEL(0), h->free_chunk);
+}
+
+static void add_range_turned(struct hostile *h, struct crafted *c)
+{
+	add(c, NEW, FIRST_LEVEL(1), FIRST_LEVEL(0), h->free_chunk);
+}
+
+static void add_for_unknown(struct hostile *h, struct crafted *c)
+{
+	add(c, NEW, FIRST_LEVEL(0), FIRST_LEVEL(4), h->free_chunk);
+}
+
+static void add_for_unknown_sub(struct hostile *h, struct crafted *c)
+{
+	add(c, NEW, 1ULL << 32, 1ULL << 32 | 1, h->free_chunk);
+}
+
+static void add_before_data(struct hostile *h, struct crafted *c)
+{
+	add(c, NEW, FIRST_LEVEL(0), FIRST_LEVEL(0), h->super.data_start - 1);
+}
+
+static void add_behind_data(struct hostile *h, struct crafted *c)
+{
+	add(c, NEW, FIRST_LEVEL(0), FIRST_LEVEL(0), h->super.data_start + h->super.data_chunks);
+}
+
+static void add_used_chunk(struct hostile *h, struct crafted *c)
+{
+	add(c, NEW, FIRST_LEVEL(0), FIRST_LEVEL(0), h->used_chunk);
+}
+
+static void add_twice(struct hostile *h, struct crafted *c)
+{
+	add(c, NEW, FIRST_LEVEL(0), FIRST_LEVEL(0), h->free_chunk);
+	add(c, NEW, FIRST_LEVEL(0), FIRST_LEVEL(0), h->free_chunk + 1);
+}
+
+static void add_chunk_twice(struct hostile *h, struct crafted *c)
+{
+	add(c, NEW, FIRST_LEVEL(0), FIRST_LEVEL(0), h->free_chunk);
+	add(c, NEW + 1, FIRST_LEVEL(0), FIRST_LEVEL(0), h->free_chunk);
+}
+
+/* The allocation position has gone round: it passes no place twice between checkpoints. */
+static void add_swept_twice(struct hostile *h, struct crafted *c)
+{
+	add(c, NEW, FIRST_LEVEL(0), FIRST_LEVEL(0), h->free_chunk + 9);
+	add(c, NEW + 1, FIRST_LEVEL(0), FIRST_LEVEL(0), h->free_chunk);
+	add(c, NEW + 2, FIRST_LEVEL(0), FIRST_LEVEL(0), h->free_chunk + 1);
+}
+
+/* ---- NARROW ---- */
+
+static void narrow_chunk_too_large(struct hostile *h, struct crafted *c)
+{
+	narrow(c, EXCEPTION_CHUNK_END, FIRST_LEVEL(0), FIRST_LEVEL(0), FIRST_LEVEL(0),
+	       h->used_chunk);
+}
+
+static void narrow_downwards(struct hostile *h, struct crafted *c)
+{
+	narrow(c, 0, FIRST_LEVEL(1), FIRST_LEVEL(0), FIRST_LEVEL(1), h->used_chunk);
+}
+
+static void narrow_range_turned(struct hostile *h, struct crafted *c)
+{
+	narrow(c, 0, FIRST_LEVEL(0), FIRST_LEVEL(1), FIRST_LEVEL(0), h->used_chunk);
+}
+
+static void narrow_to_unknown(struct hostile *h, struct crafted *c)
+{
+	narrow(c, 0, FIRST_LEVEL(0), FIRST_LEVEL(0), FIRST_LEVEL(7), h->used_chunk);
+}
+
+static void narrow_before_data(struct hostile *h, struct crafted *c)
+{
+	narrow(c, 0, FIRST_LEVEL(0), FIRST_LEVEL(0), FIRST_LEVEL(0), h->super.data_start - 1);
+}
+
+static void narrow_other_chunk(struct hostile *h, struct crafted *c)
+{
+	add(c, NEW, FIRST_LEVEL(0), FIRST_LEVEL(1), h->free_chunk);
+	narrow(c, NEW, FIRST_LEVEL(0), FIRST_LEVEL(0), FIRST_LEVEL(0), h->free_chunk + 1);
+}
+
+static void narrow_upwards_other_chunk(struct hostile *h, struct crafted *c)
+{
+	add(c, NEW, FIRST_LEVEL(0), FIRST_LEVEL(1), h->free_chunk);
+	narrow(c, NEW, FIRST_LEVEL(0), FIRST_LEVEL(1), FIRST_LEVEL(1), h->free_chunk + 1);
+}
+
+/* ---- REMOVE ---- */
+
+static void remove_chunk_too_large(struct hostile *h, struct crafted *c)
+{
+	discard(c, EXCEPTION_CHUNK_END, FIRST_LEVEL(0), h->used_chunk);
+}
+
+static void remove_behind_data(struct hostile *h, struct crafted *c)
+{
+	discard(c, 0, FIRST_LEVEL(0), h->super.data_start + h->super.data_chunks);
+}
+
+static void remove_other_chunk(struct hostile *h, struct crafted *c)
+{
+	add(c, NEW, FIRST_LEVEL(0), FIRST_LEVEL(1), h->free_chunk);
+	discard(c, NEW, FIRST_LEVEL(0), h->free_chunk + 1);
+}
+
+static void remove_of_nothing(struct hostile *h, struct crafted *c)
+{
+	discard(c, 0, FIRST_LEVEL(0), h->super.data_start);
+}
+
+/* ---- snapshots ---- */
+
+static void create_again(struct hostile *h, struct crafted *c)
+{
+	record_create(&c->record, FIRST_LEVEL(3));
+}
+
+static void create_reserved(struct hostile *h, struct crafted *c)
+{
+	record_create(&c->record, FIRST_LEVEL(U32_MAX) - 1);
+}
+
+static void create_sub_of_unknown(struct hostile *h, struct crafted *c)
+{
+	record_create(&c->record, HOSTILE_DELETED << 32);
+}
+
+static void create_sub_again(struct hostile *h, struct crafted *c)
+{
+	record_create(&c->record, 1ULL << 32);
+}
+
+static void create_sub_of_deleted(struct hostile *h, struct crafted *c)
+{
+	record_delete(&c->record, FIRST_LEVEL(1));
+	record_create(&c->record, 1ULL << 32 | 1);
+}
+
+static void delete_unknown(struct hostile *h, struct crafted *c)
+{
+	record_delete(&c->record, FIRST_LEVEL(3));
+}
+
+static void delete_twice(struct hostile *h, struct crafted *c)
+{
+	record_delete(&c->record, FIRST_LEVEL(0));
+	record_delete(&c->record, FIRST_LEVEL(0));
+}
+
+/* ---- the cursor ---- */
+
+static void cursor_without_pass(struct hostile *h, struct crafted *c)
+{
+	record_cursor(&c->record, false, 5, 0);
+}
+
+static void cursor_backwards(struct hostile *h, struct crafted *c)
+{
+	record_delete(&c->record, FIRST_LEVEL(0));
+	record_cursor(&c->record, false, 5, 1);
+	record_cursor(&c->record, false, 5, 0);
+}
+
+static void cursor_too_far(struct hostile *h, struct crafted *c)
+{
+	record_delete(&c->record, FIRST_LEVEL(0));
+	record_cursor(&c->record, false, EXCEPTION_CHUNK_END + 1, 0);
+}
+
+/* ---- the record ---- */
+
+static void unknown_operation(struct hostile *h, struct crafted *c)
+{
+	byte(c, 7);
+	c->record.ops++;
+}
+
+static void unfinished_operation(struct hostile *h, struct crafted *c)
+{
+	byte(c, OP_REMOVE);
+	byte(c, 5);
+	c->record.ops++;
+	c->record.changes++;
+}
+
+static void unknown_flag(struct hostile *h, struct crafted *c)
+{
+	byte(c, OP_DELETE | 0x10);
+	byte(c, 0);
+	byte(c, 0);
+	c->record.ops++;
+	c->record.changes++;
+}
+
+/* A number of ten bytes has one bit in the last; and none has an eleventh. */
+static void number_too_large(struct hostile *h, struct crafted *c)
+{
+	byte(c, OP_REMOVE);
+	for (unsigned int i = 0; i < 9; i++)
+		byte(c, 0x80);
+	byte(c, 2);
+	c->record.ops++;
+	c->record.changes++;
+}
+
+static void number_too_long(struct hostile *h, struct crafted *c)
+{
+	byte(c, OP_REMOVE);
+	for (unsigned int i = 0; i < 9; i++)
+		byte(c, 0x80);
+	byte(c, 0x81);
+	byte(c, 1);
+	c->record.ops++;
+	c->record.changes++;
+}
+
+static void number_with_zeroes(struct hostile *h, struct crafted *c)
+{
+	byte(c, OP_REMOVE);
+	byte(c, 0x85);
+	byte(c, 0);
+	c->record.ops++;
+	c->record.changes++;
+}
+
+static void empty(struct hostile *h, struct crafted *c)
+{
+}
+
+static void too_few_operations(struct hostile *h, struct crafted *c)
+{
+	record_create(&c->record, FIRST_LEVEL(4));
+	c->record.ops++;
+}
+
+static void changes_not_made(struct hostile *h, struct crafted *c)
+{
+	record_create(&c->record, FIRST_LEVEL(4));
+	c->record.changes++;
+}
+
+static void changes_not_counted(struct hostile *h, struct crafted *c)
+{
+	record_create(&c->record, FIRST_LEVEL(4));
+	c->record.changes--;
+}
+
+static void too_many_changes(struct hostile *h, struct crafted *c)
+{
+	record_create(&c->record, FIRST_LEVEL(4));
+	c->record.changes = h->super.max_changes + 1;
+}
+
+static void payload_too_long(struct hostile *h, struct crafted *c)
+{
+	record_create(&c->record, FIRST_LEVEL(4));
+	c->header.bytes = cpu_to_le32(LOG_ROOM_FIRST + 1);
+}
+
+static void payload_too_short(struct hostile *h, struct crafted *c)
+{
+	record_create(&c->record, FIRST_LEVEL(4));
+	c->header.sectors = cpu_to_le32(2);
+}
+
+static void mount_of_the_future(struct hostile *h, struct crafted *c)
+{
+	record_create(&c->record, FIRST_LEVEL(4));
+	c->header.stamp.mount = cpu_to_le32(h->super.mount + 1);
+}
+
+typedef void craft_fn(struct hostile *h, struct crafted *c);
+
+static const struct craft {
+	const char *said;
+	craft_fn *make;
+} crafts[] = {
+	{ ": ADD\n", add_chunk_too_large },
+	{ ": ADD\n", add_range_turned },
+	{ ": ADD\n", add_for_unknown },
+	{ ": ADD\n", add_for_unknown_sub },
+	{ ": ADD\n", add_before_data },
+	{ ": ADD\n", add_behind_data },
+	{ ": ADD of a chunk in use\n", add_used_chunk },
+	{ ": ADD contradicts what was before\n", add_twice },
+	{ ": ADD contradicts what was before\n", add_chunk_twice },
+	{ ": ADD contradicts what was before\n", add_swept_twice },
+	{ ": NARROW\n", narrow_chunk_too_large },
+	{ ": NARROW\n", narrow_downwards },
+	{ ": NARROW\n", narrow_range_turned },
+	{ ": NARROW\n", narrow_to_unknown },
+	{ ": NARROW\n", narrow_before_data },
+	{ ": NARROW contradicts what was before\n", narrow_other_chunk },
+	{ ": NARROW contradicts what was before\n", narrow_upwards_other_chunk },
+	{ ": REMOVE\n", remove_chunk_too_large },
+	{ ": REMOVE\n", remove_behind_data },
+	{ ": REMOVE contradicts what was before\n", remove_other_chunk },
+	{ ": CREATE\n", create_again },
+	{ ": CREATE\n", create_reserved },
+	{ ": CREATE\n", create_sub_of_unknown },
+	{ ": CREATE\n", create_sub_again },
+	{ ": CREATE\n", create_sub_of_deleted },
+	{ ": DELETE\n", delete_unknown },
+	{ ": DELETE\n", delete_twice },
+	{ ": CURSOR\n", cursor_without_pass },
+	{ ": CURSOR\n", cursor_backwards },
+	{ ": CURSOR\n", cursor_too_far },
+	{ ": encoding\n", unknown_operation },
+	{ ": encoding\n", unfinished_operation },
+	{ ": encoding\n", unknown_flag },
+	{ ": encoding\n", number_too_large },
+	{ ": encoding\n", number_too_long },
+	{ ": encoding\n", number_with_zeroes },
+	{ ": count of operations\n", empty },
+	{ ": count of operations\n", too_few_operations },
+	{ ": count of operations\n", changes_not_made },
+	{ ": count of changes\n", changes_not_counted },
+	{ ": too many changes\n", too_many_changes },
+	{ ": length of payload\n", payload_too_long },
+	{ ": length of payload\n", payload_too_short },
+	{ ": mount count\n", mount_of_the_future },
+};
+
+/* The record becomes the next of the log. */
+static void craft(struct hostile *h, craft_fn *make)
+{
+	u8 *data = calloc(RECORD_SECTORS_MAX, SECTOR_SIZE);
+	struct crafted c = {
+		.record.data = data,
+		.header.stamp.mount = cpu_to_le32(h->super.mount),
+		.header.stamp.seq = cpu_to_le64(h->super.log_seq + 1),
+		.header.prev_crc = cpu_to_le32(h->super.log_crc),
+		.header.location = cpu_to_le64(h->super.log_next),
+		.state.alloc_pos = h->super.alloc_pos,
+	};
+	struct log_header_disk *first = (void *)data;
+	unsigned int sectors;
+
+	make(h, &c);
+	if (!c.header.sectors)
+		c.header.sectors =
+			cpu_to_le32(record_sectors_for(c.record.bytes, h->super.block_sectors));
+	sectors = le32_to_cpu(c.header.sectors);
+	record_seal(&c.record, &c.header);
+	if (c.header.bytes) {
+		first->bytes = c.header.bytes;
+		first->crc = 0;
+		first->crc = cpu_to_le32(~crc32c(~0U, data, sectors * SECTOR_SIZE));
+	}
+	memcpy(h->disk.durable + h->super.log_next * SECTOR_SIZE, data, sectors * SECTOR_SIZE);
+	free(data);
+}
+
+static void refused(struct hostile *h, const struct craft *one, unsigned int i)
+{
+	char said[64];
+
+	craft(h, one->make);
+	snprintf(said, sizeof(said), "log record %llu%s", (unsigned long long)h->super.log_seq + 1,
+		 one->said);
+	CHECK(double_load(&h->s, &h->disk, "") == -EPERM, "record %u is taken", i);
+	CHECK(hostile_said(said), "record %u: not '%s' but: %s", i, said, hostile_text);
+	CHECK(!h->disk.writes);
+}
+
+static void all_crafts(void *arg)
+{
+	struct hostile h;
+	snapid_t id;
+
+	hostile_make(&h, HOSTILE_CHUNKS);
+	h.disk.writes = 0;
+	for (unsigned int i = 0; i < ARRAY_SIZE(crafts); i++) {
+		hostile_restore(&h);
+		refused(&h, &crafts[i], i);
+	}
+
+	hostile_restore(&h);
+	craft(&h, right);
+	CHECK(double_load(&h.s, &h.disk, "") == 0, "%s", hostile_text);
+	CHECK(h.s.store->log.seq == h.super.log_seq + 1);
+	id = h.s.ops->get_next_snapid(h.s.store, 0);
+	CHECK(id == 1ULL << 32, "%llx", id);
+	CHECK(h.s.ops->get_next_snapid(h.s.store, id + 1) == (1ULL << 32 | 1));
+	CHECK(h.s.ops->get_next_snapid(h.s.store, FIRST_LEVEL(3)) == FIRST_LEVEL(4));
+	hostile_checkpoint(&h.s);
+	double_unload(&h.s);
+	hostile_free(&h);
+}
+
+static void h25_a_record_that_no_store_wrote_is_refused_and_named(void **state)
+{
+	hostile_run(all_crafts, NULL);
+}
+
+/* ---- what an operation says of the tree, which the merge sees ---- */
+
+static struct entry first; /* the exception of chunk 0, in the tree */
+
+static void overlapping(struct hostile *h, struct crafted *c)
+{
+	add(c, 0, FIRST_LEVEL(1), FIRST_LEVEL(1), h->free_chunk);
+}
+
+static void not_narrowed(struct hostile *h, struct crafted *c)
+{
+	narrow(c, 0, first.from, first.from, first.a, first.b);
+}
+
+static void narrow_of_other_chunk(struct hostile *h, struct crafted *c)
+{
+	narrow(c, 0, first.from, first.from, FIRST_LEVEL(1), first.b + 1);
+}
+
+static const struct craft merge_crafts[] = {
+	{ "overlapping exceptions, chunk 0:", overlapping },
+	{ "range not narrowed, chunk 0:", not_narrowed },
+	{ "the log contradicts the tree, chunk 0:", narrow_of_other_chunk },
+};
+
+static void merged(void *arg)
+{
+	struct dm_multisnap *s;
+	struct hostile h;
+	int r;
+
+	hostile_make(&h, HOSTILE_CHUNKS);
+	s = &h.s;
+	hostile_restore(&h);
+	CHECK(double_load(s, &h.disk, "") == 0);
+	while ((r = view_at(s->store, 0, 0, &first)) == -EAGAIN)
+		double_again(s);
+	CHECK(r == 1 && first.a > FIRST_LEVEL(1));
+	double_unload(s);
+	for (unsigned int i = 0; i < ARRAY_SIZE(merge_crafts); i++) {
+		hostile_restore(&h);
+		craft(&h, merge_crafts[i].make);
+		CHECK(double_load(s, &h.disk, "") == 0, "%u: %s", i, hostile_text);
+		checkpoint_poll(s->store, true);
+		while (!s->error && double_event(s))
+			;
+		CHECK(s->error == -EPERM && hostile_said(merge_crafts[i].said), "%u: %s", i,
+		      hostile_text);
+		CHECK(s->store->super.ckpt == h.super.ckpt);
+		double_unload(s);
+	}
+	hostile_free(&h);
+}
+
+static void h25_a_record_that_contradicts_the_tree_ends_the_merge(void **state)
+{
+	hostile_run(merged, NULL);
+}
+
+/* With no exception there is none to be removed. */
+static void removal_from_nothing(void *arg)
+{
+	static const struct craft none = { ": REMOVE contradicts what was before\n",
+					   remove_of_nothing };
+	struct hostile h;
+
+	hostile_make(&h, 0);
+	h.disk.writes = 0;
+	hostile_restore(&h);
+	refused(&h, &none, 0);
+	hostile_free(&h);
+}
+
+static void h25_nothing_is_removed_from_an_empty_store(void **state)
+{
+	hostile_run(removal_from_nothing, NULL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(h25_a_record_that_no_store_wrote_is_refused_and_named),
+		cmocka_unit_test(h25_a_record_that_contradicts_the_tree_ends_the_merge),
+		cmocka_unit_test(h25_nothing_is_removed_from_an_empty_store),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
