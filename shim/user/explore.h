@@ -48,6 +48,7 @@ struct sim_step {
 	const char *what;	/* "mutex_lock", ...; NULL: it goes on after a sleep */
 	const char *name;	/* of the lock, ...; or NULL */
 	const char *site;	/* file:line, or NULL */
+	u32 caller;		/* in place of a site, of an atomic access or a store: the low half of a return address; or 0 */
 	const void *event;	/* of an interrupt that begins: for sim_describe_interrupt(), until it has begun */
 };
 
@@ -68,6 +69,8 @@ struct sim_explorer {
 	/* Memory is given out, or back: what was known about accesses to it is of no use any more. */
 	void (*allocated)(const void *start, size_t size);
 	void (*freed)(const void *start, size_t size);
+	/* Others may see a store late: that they see it is a step of its own, in place of a SIM_WRITE (sim_store()). */
+	bool late_stores;
 };
 
 /*
@@ -90,9 +93,19 @@ void sim_touch(const void *object, u32 part, enum sim_access kind);
 
 /*
  * The step that runs ends before an access to @object by means that the shim does not see (an atomic or volatile one);
- * the next one begins with it. Without an explorer: nothing.
+ * the next one begins with it. It begins when others see all that the caller has stored; before a load that orders nothing before it
+ * they need not, before a relaxed read-modify-write they see only what it has stored there. @caller: as in struct sim_step. Without
+ * an explorer: nothing.
  */
 void sim_point(const char *what, const void *object, enum sim_access kind);
+void sim_point_load(const char *what, const void *object, u32 caller);
+void sim_point_modify(const char *what, const void *object, enum sim_access kind, bool relaxed, u32 caller);
+
+/*
+ * The caller is about to store @size bytes at @p, by an atomic or volatile access that orders nothing: others may see that as late as before
+ * the next step of the caller that orders, which is all but to take a lock and relaxed accesses. Without an explorer: nothing.
+ */
+void sim_store(const void *p, u32 size, u32 caller);
 
 /* The name of the disk whose interrupt it is, or NULL; and what it is about. For stories. */
 const char *sim_describe_interrupt(const struct sim_step *step, char *buf, size_t size);

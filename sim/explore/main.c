@@ -30,6 +30,7 @@ enum {
 	OPT_MAX_RUNS,
 	OPT_MAX_STEPS,
 	OPT_NO_RACES,
+	OPT_NO_LATE_STORES,
 	OPT_NO_SHRINK,
 	OPT_WORKERS,
 	OPT_SCHEDULE,
@@ -48,6 +49,7 @@ static const struct argp_option explore_options[] = {
 	  "Look at so many schedules; if these are not all, at those without preemption, with one, ..., each time as many", 0 },
 	{ "max-steps", OPT_MAX_STEPS, "N", 0, "A schedule of more steps is a finding: it does not end (default 5000)", 0 },
 	{ "no-races", OPT_NO_RACES, NULL, 0, "Do not look for data races", 0 },
+	{ "no-late-stores", OPT_NO_LATE_STORES, NULL, 0, "Others see at once what a thread stores, as on no real machine", 0 },
 	{ "no-shrink", OPT_NO_SHRINK, NULL, 0, "Do not look for a schedule with fewer preemptions", 0 },
 	{ "workers", OPT_WORKERS, "N", 0, "Scripts at the same time (default: CPUs)", 0 },
 	{ "schedule", OPT_SCHEDULE, "FILE", 0, "Run this schedule only, and show it", 0 },
@@ -113,6 +115,9 @@ static error_t explore_option(int key, char *arg, struct argp_state *state)
 		return 0;
 	case OPT_NO_RACES:
 		a->search.no_races = true;
+		return 0;
+	case OPT_NO_LATE_STORES:
+		a->search.no_late_stores = true;
 		return 0;
 	case OPT_NO_SHRINK:
 		a->no_shrink = true;

@@ -37,6 +37,9 @@ void race_release(const void *object);
 void race_allocated(const void *start, size_t size);
 void race_freed(const void *start, size_t size);
 
+/* " at PLACE" of a return address' low half, or "". */
+const char *race_place(u32 site, char *buf, size_t size);
+
 /* The driver's, for people: places in the program ("multisnap-explore+0x1234") become FILE:LINE, where addr2line is there. */
 void race_resolve(char *line, size_t size);
 

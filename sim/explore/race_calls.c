@@ -3,7 +3,8 @@
  * Data races: the calls that the compiler puts in front of each access (gcc's and clang's -fsanitize=thread), and the functions
  * of the C library and of the shim that go over memory of the core.
  *
- * Atomic and volatile accesses are made here, each the first thing of a step. The order they make is C11's, without its fences.
+ * Atomic accesses are made here, volatile ones by the caller; each is the first thing of a step, but stores that order nothing,
+ * which others see in a step of their own (sim_store()). The order they make is C11's, without its fences.
  * A failed compare-and-exchange only reads. In the kernel's terms an operation that returns a value is fully
  * ordered; so an addition which is relaxed is one whose result nobody looks at (shim_atomic.h), and several of them commute.
  */
@@ -88,8 +89,10 @@ void __tsan_func_exit(void)
 
 static void volatile_access(void *p, u32 size, u8 kind, u32 site)
 {
-	sim_point(kind & RACE_WRITE ? "volatile write" : "volatile read", p,
-		  kind & RACE_WRITE ? SIM_WRITE : SIM_READ);
+	if (kind & RACE_WRITE)
+		sim_store(p, size, site);
+	else
+		sim_point_load("volatile read", p, site);
 	race_touch(p, size, kind, site);
 	if (kind & RACE_WRITE)
 		race_overwrite(p);
@@ -129,7 +132,7 @@ static inline bool releases(int order)
 
 static void before_load(const volatile void *p, u32 size, int order, u32 site)
 {
-	sim_point("atomic read", (const void *)p, SIM_READ);
+	sim_point_load("atomic read", (const void *)p, site);
 	race_touch(p, size, RACE_ATOMIC, site);
 	if (acquires(order))
 		race_acquire((const void *)p);
@@ -137,7 +140,10 @@ static void before_load(const volatile void *p, u32 size, int order, u32 site)
 
 static void before_store(const volatile void *p, u32 size, int order, u32 site)
 {
-	sim_point("atomic write", (const void *)p, SIM_WRITE);
+	if (releases(order))
+		sim_point_modify("atomic write", (const void *)p, SIM_WRITE, false, site);
+	else
+		sim_store((const void *)p, size, site);
 	race_touch(p, size, RACE_ATOMIC | RACE_WRITE, site);
 	race_overwrite((const void *)p);
 	if (releases(order))
@@ -157,7 +163,7 @@ static void race_modify(const volatile void *p, u32 size, int order, u32 site)
 static void before_modify(const char *what, enum sim_access kind, const volatile void *p, u32 size, int order,
 			  u32 site)
 {
-	sim_point(what, (const void *)p, kind);
+	sim_point_modify(what, (const void *)p, kind, !releases(order), site);
 	race_modify(p, size, order, site);
 }
 
@@ -207,7 +213,8 @@ static inline enum sim_access add_access(int order)
 				       int failure, u32 site)                                   \
 	{                                                                                       \
 		type expected = *old;                                                           \
-		sim_point("compare and exchange", (const void *)p, SIM_READ);                   \
+		sim_point_modify("compare and exchange", (const void *)p, SIM_READ,             \
+				 !releases(order), site);                                       \
 		if (__atomic_compare_exchange_n(p, old, new, 0, __ATOMIC_RELAXED,               \
 						__ATOMIC_RELAXED)) {                            \
 			sim_touch((const void *)p, 0, SIM_WRITE);                               \

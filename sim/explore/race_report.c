@@ -33,10 +33,10 @@ static const char *has_done(u8 kind)
 	return kind & RACE_WRITE ? "wrote" : "read";
 }
 
-static const char *place(u32 site, char *buf, size_t size)
+const char *race_place(u32 site, char *buf, size_t size)
 {
 	/* The call is before its return address. */
-	if (site)
+	if (site && race)
 		snprintf(buf, size, " at %s+0x%x", program_invocation_short_name,
 			 site - (u32)race->load_base - 1);
 	else
@@ -52,8 +52,8 @@ void race_found(const struct race_access *earlier, const struct race_request *no
 	char where[200], here[80], there[80];
 
 	sim_describe_memory((const void *)now->address, where, sizeof(where));
-	place(now->site, here, sizeof(here));
-	place(earlier->site, there, sizeof(there));
+	race_place(now->site, here, sizeof(here));
+	race_place(earlier->site, there, sizeof(there));
 	sim_fail("%s: '%s' (%u) %s %u byte%s%s, which '%s' (%u) %s%s%s; %s",
 		 freed ? "use after free" : "data race", process, race->now.process, does(now->kind), now->size,
 		 now->size == 1 ? "" : "s", here,

@@ -206,7 +206,7 @@ static void freed(const void *start, size_t size)
 		race_freed(start, size);
 }
 
-static const struct sim_explorer explorer = {
+static struct sim_explorer explorer = {
 	.pick = pick,
 	.choose = choose,
 	.access = access,
@@ -226,6 +226,7 @@ void search_begin(void)
 		sim_fail("search_begin() twice");
 	x->inside = true;
 	x->result.began = true;
+	explorer.late_stores = !x->options.no_late_stores;
 	nodes_first_process(sim_process());
 	if (!x->options.no_races)
 		race_pause(false);

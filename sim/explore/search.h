@@ -26,6 +26,7 @@ struct search_options {
 	u32 depth;		/* SEARCH_RANDOM: of PCT; 0: no priorities */
 	u32 max_steps;		/* more are a finding: it does not end */
 	bool no_races;		/* do not look for data races */
+	bool no_late_stores;	/* what a thread stores, others see at once */
 	bool story;		/* tell it (story.h) */
 	const u32 *schedule;	/* SEARCH_FIXED: processes and values, in order */
 	u32 nr_schedule;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "grow.h"
+#include "race.h"
 #include "story.h"
 
 #define COLUMN_WIDTH 34
@@ -98,6 +99,8 @@ void story_step(const struct sim_step *step)
 		n += (size_t)scnprintf(line->text + n, sizeof(line->text) - n, " %s", step->name);
 	if (step->site)
 		scnprintf(line->text + n, sizeof(line->text) - n, " %s", base_name(step->site));
+	else
+		race_place(step->caller, line->text + n, sizeof(line->text) - n);
 }
 
 void story_note(const char *fmt, ...)
@@ -142,11 +145,12 @@ void story_print(FILE *out)
 		fprintf(out, " | %-*s", i + 1 == story->columns.nr ? 0 : COLUMN_WIDTH, story->columns.at[i].name);
 	fputc('\n', out);
 	for (u32 i = 0; i < story->lines.nr; i++) {
-		const struct line *line = &story->lines.at[i];
+		struct line *line = &story->lines.at[i];
 
 		step += !line->note;
 		if (is_boring(i))
 			continue;
+		race_resolve(line->text, sizeof(line->text));
 		if (line->note)
 			fprintf(out, "%5s", "");
 		else

@@ -17,6 +17,7 @@
 
 #include "bio.h"
 #include "disk_layer.h"
+#include "late.h"
 
 /* ---- status ---- */
 
@@ -420,6 +421,7 @@ void *bio_pool_get(struct bio_pool *pool)
 void bio_pool_put(struct bio_pool *pool, void *piece)
 {
 	sched_hb_release(piece);
+	late_freed(piece, pool->size);
 	sched_tell_memory(freed, piece, pool->size);
 	sched_enter();
 	pool->used--;

@@ -14,6 +14,10 @@ struct sim_event *event_at(u32 index);
 struct sim_event *event_take(u32 index);
 void event_take_this(struct sim_event *event);
 void events_discard(void);
+#ifdef SHIM_WATCHED
+/* Due now; what the caller has done before is not ordered before it. */
+void event_add_relaxed(struct sim_event *event);
+#endif
 /* The backend's: there is a new event. */
 #ifdef SHIM_THREADS
 void event_added(void);

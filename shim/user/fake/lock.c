@@ -193,6 +193,7 @@ void shim_mutex_unlock(struct mutex *lock, const char *site)
 	if (unlikely(sched_current->is_irq))
 		sim_fail("mutex_unlock() of '%s' at %s in an interrupt", lock->dep.name,
 			 site_name(site));
+	sched_order("mutex_unlock", lock->dep.name, site);
 	sched_enter();
 	drop(&lock->dep, site);
 	sched_exit();
@@ -251,6 +252,7 @@ static inline void spin_take(struct shim_lock *dep, bool irqs_off, const char *s
 
 static inline void spin_drop(struct shim_lock *dep, const char *site)
 {
+	sched_order("spin_unlock", dep->name, site);
 	sched_enter();
 	drop(dep, site);
 	sched_current->spin_depth--;

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "late.h"
 #include "mem.h"
 #include "world.h"
 
@@ -144,6 +145,7 @@ void mem_free(const void *object, const char *what)
 	work_check_free(object, header->size, header->site);
 	lock_check_free(object, header->size, header->site);
 	mem.bytes -= header->size;
+	late_freed(object, header->size);
 	sched_tell_memory(freed, object, header->size);
 	arena_free(header);
 }

@@ -99,6 +99,9 @@ struct sim_thread {
 	bool (*may_go_on)(const void *wants); /* or NULL: it may */
 	const void *wants;
 	struct sim_step step;
+	struct list_head late;	/* what it has stored and others do not see yet (late.h) */
+	bool has_stored;	/* since it last waited for that */
+	const void *orders;	/* its next step comes after what it has stored here; LATE_ALL: anywhere; NULL */
 #endif
 	u32 nr_held;
 	struct sched_held held[SCHED_HELD_MAX];
@@ -217,7 +220,14 @@ void sched_point_slow(const struct sched_wait *wait, bool (*may_go_on)(const voi
 			sched_explorer->what(start, size);                                      \
 	} while (0)
 #define sched_explored() unlikely(sched_explorer != NULL)
+/* Whatever the thread has stored is seen by others before it goes on; no step where it has stored nothing. */
+#define sched_order(what, name, site)                                                           \
+	do {                                                                                    \
+		if (unlikely(sched_current->has_stored))                                        \
+			sched_point(what, name, site);                                          \
+	} while (0)
 #define sched_stuck(thread) ((thread)->may_go_on != NULL)
+void late_settle(void);
 /* Number a process that comes into being. */
 void sched_number_process(u32 *process);
 #define sched_new_process(process) sched_number_process(process)
@@ -227,6 +237,7 @@ void sched_number_process(u32 *process);
 #define sched_access_part(object, part, kind) ((void)0)
 #define sched_tell_memory(what, start, size) ((void)0)
 #define sched_explored() false
+#define sched_order(what, name, site) ((void)0)
 #define sched_stuck(thread) false
 #define sched_new_process(process) ((void)0)
 #endif
@@ -242,10 +253,14 @@ void sched_number_process(u32 *process);
 		if (unlikely(sched_explorer))                                                   \
 			sched_explorer->acquire(addr);                                          \
 	} while (0)
+/* Where the caller should have stopped before (sched_order()) and could not, what it has stored is seen now. */
 #define sched_hb_release(addr)                                                                  \
 	do {                                                                                    \
-		if (unlikely(sched_explorer))                                                   \
+		if (unlikely(sched_explorer)) {                                                 \
+			if (unlikely(sched_current->has_stored))                                \
+				late_settle();                                                  \
 			sched_explorer->release(addr);                                          \
+		}                                                                               \
 	} while (0)
 #elif defined(SHIM_TSAN)
 void __tsan_acquire(void *addr);

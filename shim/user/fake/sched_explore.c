@@ -12,6 +12,7 @@
 
 #include "event.h"
 #include "fiber.h"
+#include "late.h"
 #include "thread.h"
 #include "world.h"
 
@@ -37,28 +38,56 @@ void sim_touch(const void *object, u32 part, enum sim_access kind)
 	sched_access_part(object, part, kind);
 }
 
-/* Stops here until it is picked, and not before it may go on. */
+/* With what it is about to do as its step. @orders: of struct sim_thread. */
+static void stop(const struct sim_step *step, const void *orders)
+{
+	struct sim_thread *self = sched_current;
+
+	self->step = *step;
+	self->orders = orders;
+	sched_make_runnable(self);
+	sched_next();
+	self->step.what = NULL;
+	self->orders = NULL;
+	if (orders && self->has_stored)
+		late_ordered(self, orders);
+}
+
+/* Stops here until it is picked, and not before it may go on. A store may sink into a critical section, and past nothing else. */
 void sched_point_slow(const struct sched_wait *wait, bool (*may_go_on)(const void *wants), const void *wants)
 {
 	struct sim_thread *self = sched_current;
 
-	self->step = (struct sim_step){ .what = wait->what, .name = wait->name, .site = wait->site };
 	self->may_go_on = may_go_on;
 	self->wants = wants;
 	if (may_go_on)
 		self->wait = *wait;
-	sched_make_runnable(self);
-	sched_next();
-	self->step.what = NULL;
+	stop(&(struct sim_step){ .what = wait->what, .name = wait->name, .site = wait->site },
+	     wait->lock ? NULL : LATE_ALL);
 	self->may_go_on = NULL;
+}
+
+static void atomic_point(const struct sim_step *step, const void *orders, const void *object, enum sim_access kind)
+{
+	if (!sched_explorer)
+		return;
+	stop(step, orders);
+	sched_explorer->access(object, 0, kind);
 }
 
 void sim_point(const char *what, const void *object, enum sim_access kind)
 {
-	if (!sched_explorer)
-		return;
-	sched_point(what, NULL, NULL);
-	sched_explorer->access(object, 0, kind);
+	atomic_point(&(struct sim_step){ .what = what }, LATE_ALL, object, kind);
+}
+
+void sim_point_load(const char *what, const void *object, u32 caller)
+{
+	atomic_point(&(struct sim_step){ .what = what, .caller = caller }, NULL, object, SIM_READ);
+}
+
+void sim_point_modify(const char *what, const void *object, enum sim_access kind, bool relaxed, u32 caller)
+{
+	atomic_point(&(struct sim_step){ .what = what, .caller = caller }, relaxed ? object : LATE_ALL, object, kind);
 }
 
 struct ready {
@@ -77,13 +106,16 @@ static void add_ready(struct sim_step *steps, struct ready *ready, u32 n, struct
 	memmove(&steps[at + 1], &steps[at], (n - at) * sizeof(*steps));
 	memmove(&ready[at + 1], &ready[at], (n - at) * sizeof(*ready));
 	ready[at] = r;
-	if (r.thread)
+	if (r.thread) {
 		steps[at] = r.thread->step;
-	else
-		steps[at] = (struct sim_step){ .what = "interrupt", .event = r.event };
+		steps[at].interrupt = r.thread->is_irq;
+		steps[at].thread = r.thread->name;
+	} else if (late_is_store(r.event)) {
+		steps[at] = late_step(r.event);
+	} else {
+		steps[at] = (struct sim_step){ .interrupt = true, .thread = "interrupt", .what = "interrupt", .event = r.event };
+	}
 	steps[at].process = process;
-	steps[at].interrupt = !r.thread || r.thread->is_irq;
-	steps[at].thread = r.thread ? r.thread->name : "interrupt";
 }
 
 static u32 find_ready(struct sim_step *steps, struct ready *ready)
@@ -92,7 +124,8 @@ static u32 find_ready(struct sim_step *steps, struct ready *ready)
 	u32 n = 0, i;
 
 	list_for_each_entry(thread, &sched.run, run)
-		if (!thread->may_go_on || thread->may_go_on(thread->wants))
+		if ((!thread->may_go_on || thread->may_go_on(thread->wants)) &&
+		    (!thread->orders || late_is_seen(thread, thread->orders)))
 			add_ready(steps, ready, n++, (struct ready){ .thread = thread });
 	for (i = 0; i < events_due(); i++)
 		add_ready(steps, ready, n++, (struct ready){ .event = event_at(i) });
@@ -108,6 +141,7 @@ static void irq_main(void *arg)
 	self->irqs_off = true;
 	event->fn(event);
 	thread_check_locks(self, "at the end of an interrupt");
+	sched_order("end", NULL, NULL);
 	self->is_irq = false;
 	self->irqs_off = false;
 	sched.forgotten = self;
@@ -136,8 +170,14 @@ struct sim_thread *sched_pick_explored(void)
 		n = find_ready(steps, ready);
 		if (n) {
 			picked = ready[sched_explorer->pick(steps, n)];
-			return picked.thread ? sched_take(picked.thread) :
-					       begin_interrupt(picked.event);
+			if (picked.thread)
+				return sched_take(picked.thread);
+			if (!late_is_store(picked.event))
+				return begin_interrupt(picked.event);
+			/* Nothing in it could stop: it needs no stack. */
+			event_take_this(picked.event);
+			picked.event->fn(picked.event);
+			continue;
 		}
 		sched_explorer->idle();
 		if (events_in_future())

@@ -22,6 +22,7 @@
 
 #include "event.h"
 #include "fiber.h"
+#include "late.h"
 #include "thread.h"
 #include "world.h"
 
@@ -238,12 +239,14 @@ void sched_next(void)
 
 	/* Whoever is woken from here on, the caller included, has to be picked. */
 	sched_current = &irq_thread;
+	late_hide(self);
 	next = sched_explored() ? sched_pick_explored() :
 	       world.fifo	 ? sched_pick_fifo() :
 				   pick_chosen();
 	if (next != self)
 		switch_to(next);
 	sched_current = self;
+	late_show(self);
 }
 
 void sched_sleep(void)
@@ -302,6 +305,7 @@ static void thread_main(transfer_t from)
 	after_switch(self->stack);
 	sched_current = self;
 	self->fn(self->arg);
+	sched_order("end", NULL, NULL);
 	thread_ended(self);
 	sched.left = self->stack;
 	sched_next();

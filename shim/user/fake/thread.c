@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "event.h"
+#include "late.h"
 #include "thread.h"
 #include "world.h"
 
@@ -32,6 +33,7 @@ static void thread_init(struct sim_thread *thread, const char *name)
 	memset(thread, 0, sizeof(*thread));
 	snprintf(thread->name, sizeof(thread->name), "%s", name);
 	INIT_LIST_HEAD(&thread->joiners);
+	late_init(thread);
 }
 
 struct sim_thread *sched_thread_create(const char *name, void (*fn)(void *arg), void *arg)
@@ -63,6 +65,7 @@ sim_thread_t *sim_thread_start(const char *name, void (*fn)(void *arg), void *ar
 {
 	struct sim_thread *thread;
 
+	sched_order("sim_thread_start", name, NULL);
 	sched_enter();
 	thread = sched_thread_create(name, fn, arg);
 	thread->is_harness = true;
