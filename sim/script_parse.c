@@ -16,8 +16,12 @@
 
 #include "script.h"
 
+/* Blocks in blocks, and start in start: more than anybody writes, less than the stack has room for. */
+#define MAX_DEPTH 64
+
 struct parser {
 	const char *file;
+	unsigned int depth;
 	const struct script_line *line;
 	char *error;
 };
@@ -167,12 +171,15 @@ static bool parse_rest(struct parser *p, struct script_command *c, const struct 
 		return false;
 	if (!top && (c->verb->run == script_crash || c->verb->run == script_reload))
 		return script_syntax(c, "%s stands at the top level only", c->verb->name);
+	if (c->verb->run != script_parallel && c->verb->run != script_start)
+		return true;
+	if (++p->depth > MAX_DEPTH)
+		return script_syntax(c, "nested deeper than %d", MAX_DEPTH);
 	if (c->verb->run == script_parallel)
 		c->block = parse_lines(p, c);
-	else if (c->verb->run == script_start)
-		c->block = parse_command(p, line, line->nr_words - c->argc + c->next_arg, false);
 	else
-		return true;
+		c->block = parse_command(p, line, line->nr_words - c->argc + c->next_arg, false);
+	p->depth--;
 	return c->block != NULL;
 }
 

@@ -111,6 +111,19 @@ static void test_refused(void **state)
 	refuses("sleep 10", "not a duration");
 }
 
+/* The parser calls itself for what is nested: there is an end to that before the stack's. */
+static void test_deeply_nested_is_refused(void **state)
+{
+	static char text[200 * 11 + 1];
+
+	for (unsigned int i = 0; i < 200; i++)
+		memcpy(text + i * 11, "parallel {\n", 11);
+	refuses(text, "f:65: nested deeper than 64");
+	for (unsigned int i = 0; i < 200; i++)
+		memcpy(text + i * 11, "start abcd ", 11);
+	refuses(text, "f:1: nested deeper than 64");
+}
+
 static void test_sizes(void **state)
 {
 	sector_t sectors;
@@ -158,6 +171,7 @@ int main(void)
 		cmocka_unit_test(test_words),	cmocka_unit_test(test_commands),
 		cmocka_unit_test(test_refused), cmocka_unit_test(test_sizes),
 		cmocka_unit_test(test_errno),
+		cmocka_unit_test(test_deeply_nested_is_refused),
 	};
 
 	return cmocka_run_group_tests_name("script", tests, NULL, NULL);
