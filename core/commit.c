@@ -139,12 +139,10 @@ void multisnap_abandon_groups(struct dm_multisnap *s)
 	release_group(s->collecting);
 }
 
-/* Nothing to commit, nothing being committed. */
+/* Nothing to commit, nothing being committed. Not to be asked after an error that halts. */
 bool multisnap_groups_idle(struct dm_multisnap *s)
 {
 	lockdep_assert_held(&s->lock);
-	if (multisnap_halted(s))
-		return !s->nr_pending;
 	return !s->closed && !wants_commit(s);
 }
 

@@ -304,10 +304,6 @@ int multisnap_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 	struct dm_multisnap *s;
 	int r;
 
-	if (ti->begin) {
-		ti->error = "The target must start at sector 0";
-		return -EINVAL;
-	}
 	s = alloc_multisnap(ti);
 	if (!s) {
 		ti->error = "Cannot allocate the multisnapshot";

@@ -183,8 +183,7 @@ int multisnap_message(struct dm_target *ti, unsigned int argc, char **argv, char
 	if (argc == 1 && !strcasecmp(argv[0], "settle"))
 		return message_settle(s);
 
-	DMWARN("%s: unknown message, or wrong number of words: \"%s\"", s->name,
-	       argc ? argv[0] : "");
+	DMWARN("%s: unknown message, or wrong number of words: \"%s\"", s->name, argv[0]);
 	DMWARN("%s: create, create_subsnap <snapid>, delete <snapid>, settle", s->name);
 	return -EINVAL;
 }

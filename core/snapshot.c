@@ -158,10 +158,6 @@ static int snap_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 		ti->error = "Two arguments required: <origin dev> <snapid>";
 		return -EINVAL;
 	}
-	if (ti->begin) {
-		ti->error = "The target must start at sector 0";
-		return -EINVAL;
-	}
 	origin = dm_get_dev_t(argv[0]);
 	if (!origin) {
 		ti->error = "Origin device not found";

@@ -118,8 +118,6 @@ static void origin_postsuspend(struct dm_target *ti)
 {
 	struct dm_multisnap *s = ti->private;
 
-	if (!s->started)
-		return;
 	multisnap_create_prepared(s);
 	multisnap_commit_all(s);
 }
@@ -218,8 +216,6 @@ static int origin_map(struct dm_target *ti, struct bio *bio)
 	bio->bi_iter.bi_sector = sector;
 	if (!op_is_write(bio_op(bio)))
 		return DM_MAPIO_REMAPPED;
-	if (bio_end_sector(bio) > s->origin_sectors || bio_op(bio) == REQ_OP_SECURE_ERASE)
-		return DM_MAPIO_KILL;
 
 	/* What cannot go at once goes chunk by chunk (H37): dm sends the rest again. */
 	in_chunk = min_t(sector_t, sectors,
