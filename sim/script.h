@@ -193,7 +193,5 @@ void script_check(struct script_thread *t, const struct script_command *c);
 
 /* Closes what `open` left open, at the end. */
 void script_close_all(void);
-/* After script_play() in a world that was abandoned: the next one begins with nothing open or held. */
-void script_forget(void);
 
 #endif /* SIM_SCRIPT_H */

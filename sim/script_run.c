@@ -182,6 +182,13 @@ static struct script_job *start_job(struct script_thread *parent, const struct s
 	return job;
 }
 
+static void free_job(struct script_job *job)
+{
+	free(job->thread->text);
+	free(job->thread);
+	free(job);
+}
+
 /* Waits for @job, prints what it printed, frees it. */
 static void finish_job(struct script_thread *t, struct script_job *job)
 {
@@ -190,9 +197,7 @@ static void finish_job(struct script_thread *t, struct script_job *job)
 		fclose(job->thread->out);
 		fwrite(job->thread->text, 1, job->thread->size, t->out);
 	}
-	free(job->thread->text);
-	free(job->thread);
-	free(job);
+	free_job(job);
 }
 
 /* Also the verb "{", which inside of a parallel block is one thread. */
@@ -373,5 +378,14 @@ const char *script_play(const struct script_options *options, const struct scrip
 		;
 	sim_thread_start("script", main_thread, (void *)script);
 	sim_run();
+	/* A script that failed has not waited for them; they have ended all the same. */
+	while (run.jobs) {
+		struct script_job *job = run.jobs;
+
+		run.jobs = job->next;
+		if (job->thread->out)
+			fclose(job->thread->out);
+		free_job(job);
+	}
 	return run.failed ? run.failure : NULL;
 }

@@ -245,15 +245,6 @@ void script_close_all(void)
 	}
 }
 
-/* The world is gone, and with it what they stood for. */
-void script_forget(void)
-{
-	while (opened)
-		named_remove(&opened);
-	while (holds)
-		named_remove(&holds);
-}
-
 /* ---- time and words ---- */
 
 void script_sleep(struct script_thread *t, const struct script_command *c)
