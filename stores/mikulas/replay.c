@@ -127,7 +127,8 @@ static const char *replay_remove(struct dm_exception_store *store, const struct 
 {
 	struct entry old = { .chunk = op->chunk, .from = op->from, .b = op->block };
 
-	if (op->chunk >= EXCEPTION_CHUNK_END || !in_data_area(store, op->block))
+	if (op->chunk >= EXCEPTION_CHUNK_END || op->from == SNAPID_ORIGIN ||
+	    !in_data_area(store, op->block))
 		return "REMOVE";
 	return apply_remove(store, to, &old) ? "REMOVE contradicts what was before" : NULL;
 }

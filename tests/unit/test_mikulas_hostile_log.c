@@ -163,6 +163,12 @@ static void remove_chunk_too_large(struct hostile *h, struct crafted *c)
 	discard(c, EXCEPTION_CHUNK_END, FIRST_LEVEL(0), h->used_chunk);
 }
 
+/* It cannot be, and a reclaim pass that starts over behind it would never get past it. */
+static void remove_of_the_reserved_id(struct hostile *h, struct crafted *c)
+{
+	discard(c, NEW, SNAPID_ORIGIN, h->used_chunk);
+}
+
 static void remove_behind_data(struct hostile *h, struct crafted *c)
 {
 	discard(c, 0, FIRST_LEVEL(0), h->super.data_start + h->super.data_chunks);
@@ -365,6 +371,7 @@ static const struct craft {
 	{ ": NARROW contradicts what was before\n", narrow_upwards_other_chunk },
 	{ ": REMOVE\n", remove_chunk_too_large },
 	{ ": REMOVE\n", remove_behind_data },
+	{ ": REMOVE\n", remove_of_the_reserved_id },
 	{ ": REMOVE contradicts what was before\n", remove_other_chunk },
 	{ ": CREATE\n", create_again },
 	{ ": CREATE\n", create_reserved },
