@@ -211,7 +211,8 @@ static void break_it(void *arg)
 		CHECK(add_at(&s, 2 * CHUNKS) == 0);
 
 	writes = disk.writes;
-	sim_expect_warnings(1);
+	/* A contradiction may also be the device's: that is no fault of the program. */
+	sim_expect_warnings(faults[i].broken != contradiction_below);
 	r = faults[i].broken(&s);
 	CHECK(r == -EPERM, "%s: %d", faults[i].name, r);
 	CHECK(s.error == -EPERM && s.store->dead == -EPERM, "%s", faults[i].name);
