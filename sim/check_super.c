@@ -291,6 +291,10 @@ static void check_counters(struct check *c)
 		check_found(c, &here, "alloc_pos",
 			    "is chunk %llu, outside of the data area of %llu chunks from %llu",
 			    sb->alloc_pos, sb->data_chunks, sb->data_start);
+	if (sb->ckpt >= 1ULL << 62)
+		check_found(c, &here, "ckpt", "is %llu, expected less than 2^62", sb->ckpt);
+	if (sb->log_seq >= 1ULL << 62)
+		check_found(c, &here, "log_seq", "is %llu, expected less than 2^62", sb->log_seq);
 	if (sb->next_first > 0xffffffffu)
 		check_found(c, &here, "next_first", "is %llu, expected at most 2^32-1",
 			    sb->next_first);

@@ -52,6 +52,7 @@ static inline mblock_t sector_to_mblock(sector_t s)
 
 #define CHUNKS_MAX BIT_ULL(48) /* of the store: a chunk number has at most 6 bytes */
 #define TREE_DEPTH_MAX 10u
+#define COUNTERS_END BIT_ULL(62) /* of checkpoints and records: map entries hold seq * 2 + slot */
 
 #define RECLAIM_RUNNING 1u
 #define RECLAIM_AGAIN 2u

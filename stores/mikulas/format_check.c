@@ -161,6 +161,8 @@ static const char *check_checkpoint(const struct super *super)
 	sector_t log_sectors = mblock_to_sector(super->log_blocks);
 	const char *wrong;
 
+	if (super->ckpt >= COUNTERS_END || super->log_seq >= COUNTERS_END)
+		return "counters";
 	if (!super->root != !super->depth || !super->root != !super->root_seq ||
 	    !super->root != !super->tree_blocks || super->depth > TREE_DEPTH_MAX ||
 	    super->root_seq > super->ckpt)

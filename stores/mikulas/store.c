@@ -128,7 +128,9 @@ static void mikulas_get_space(struct dm_exception_store *store, u64 *total, u64 
 			      u64 *metadata)
 {
 	unsigned int shift = store->super.chunk_shift - MBLOCK_SECTOR_SHIFT;
-	u64 blocks = store->super.meta_start + store->super.tree_blocks;
+	/* In a store that is marked invalid the count may be anything. */
+	u64 tree = min(store->super.tree_blocks, store->super.meta_blocks);
+	u64 blocks = store->super.meta_start + tree;
 
 	*total = store->super.data_start + store->super.data_chunks;
 	*metadata = (blocks + (1ULL << shift) - 1) >> shift;

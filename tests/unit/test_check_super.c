@@ -104,6 +104,8 @@ static const struct {
 	{ "depth", 168, 4, 11 },
 	{ "log_crc", 176, 8, 0 },
 	{ "log_next", 176, 8, 0 },
+	{ "ckpt", 144, 8, 1ULL << 62 },
+	{ "log_seq", 176, 8, 1ULL << 62 },
 	{ "log_next", 184, 8, LOG_FIRST - 1 },
 	{ "log_next", 184, 8, LOG_END - RECORD_SECTORS + 1 },
 	{ "log_next", 184, 8, LOG_END },

@@ -391,6 +391,19 @@ static void log_between_blocks(struct hostile *h)
 	hostile_seal_super(h);
 }
 
+/* The next one would have no number. */
+static void last_checkpoint(struct hostile *h)
+{
+	hostile_super(h)->ckpt = cpu_to_le64(U64_MAX);
+	hostile_seal_super(h);
+}
+
+static void last_record(struct hostile *h)
+{
+	hostile_super(h)->log_seq = cpu_to_le64(U64_MAX);
+	hostile_seal_super(h);
+}
+
 static void child_to_be_read_ahead(struct hostile *h)
 {
 	root.entries[1].a = h->super.meta_start - 1;
@@ -442,6 +455,8 @@ static const struct {
 	{ AT_LOAD, "superblock: data area", data_area_too_far },
 	{ AT_LOAD, "superblock: metadata area", no_metadata_area },
 	{ AT_LOAD, "superblock: log position", log_between_blocks },
+	{ AT_LOAD, "superblock: counters", last_checkpoint },
+	{ AT_LOAD, "superblock: counters", last_record },
 };
 
 static int find_chunk_0(struct dm_multisnap *s)
@@ -578,11 +593,36 @@ static void new_nodes_go_round_the_metadata_area(void **state)
 	hostile_run(round_the_area, NULL);
 }
 
+/* Behind the mark a superblock may say anything, and nothing of that gets into the status. */
+static void marked(void *arg)
+{
+	u64 total, allocated, metadata;
+	struct hostile h;
+
+	hostile_make(&h, HOSTILE_CHUNKS);
+	hostile_restore(&h);
+	hostile_super(&h)->error = cpu_to_le32(ENOSPC);
+	hostile_super(&h)->tree_blocks = cpu_to_le64(U64_MAX - 1000);
+	hostile_seal_super(&h);
+	CHECK(double_load(&h.s, &h.disk, "") == 0);
+	CHECK(h.s.error == -ENOSPC);
+	h.s.ops->get_space(h.s.store, &total, &allocated, &metadata);
+	CHECK(metadata <= allocated && allocated <= total, "%llu %llu %llu", metadata, allocated, total);
+	double_unload(&h.s);
+	hostile_free(&h);
+}
+
+static void the_sizes_of_a_store_that_is_marked_invalid_are_sane(void **state)
+{
+	hostile_run(marked, NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(h25_what_cannot_be_is_an_error_that_names_it),
 		cmocka_unit_test(new_nodes_go_round_the_metadata_area),
+		cmocka_unit_test(the_sizes_of_a_store_that_is_marked_invalid_are_sane),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
