@@ -22,6 +22,7 @@ need() {
 
 BUILD_PACKAGES="cmake ninja-build gcc libc6-dev pkg-config libarchive-dev libjansson-dev \
 libcmocka-dev libboost-context-dev"
+FUZZ_PACKAGES="afl++ clang llvm"
 TEST_PACKAGES="$BUILD_PACKAGES clang libclang-rt-14-dev sparse python3 python3-docutils blktrace xz-utils git"
 
 # step NAME COMMAND...: run it silently; on failure show its end, remember. 77 says that it cannot be done here.
