@@ -81,10 +81,10 @@ def all_checks(build):
     scripts = os.path.join(build.src, "tests", "explore")
     for name in sorted(os.listdir(scripts)):
         if name.endswith(".msnap"):
-            command = ["{" + EXPLORE + "}", "explore", "--workers", "1", "--no-shrink", "--max-runs", str(SCHEDULES),
+            command = ["{" + EXPLORE + "}", "--workers", "1", "--no-shrink", "--max-runs", str(SCHEDULES),
                        "--output", "{tmp}/found.schedule", os.path.join(scripts, name)]
             if name.startswith("crash-"):
-                command.insert(2, "--crash")
+                command.insert(1, "--crash")
             out.append(Check("explore", f"explore-{name[:-6]}", command,
                              [multisnap, "run", os.path.join(scripts, name)]))
     out.append(Check("replay", "replay-fsck", [os.path.join(build.src, "ci", "check-replay"), multisnap, "quick"]))
