@@ -363,8 +363,8 @@ bool check_super(struct check *c)
 	decode_geometry(&c->sb, b);
 	if (c->sb.error) {
 		c->report->summary.error = c->sb.error;
-		if (c->sb.error > 4095)
-			check_found(c, &here, "error", "is %u, expected an errno (1..4095)",
+		if (c->sb.error > 4095 || c->sb.error == 11)
+			check_found(c, &here, "error", "is %u, expected an errno (1..4095, not EAGAIN)",
 				    c->sb.error);
 		return false;
 	}

@@ -266,7 +266,8 @@ const char *super_unpack(struct super *super, const struct super_disk *disk)
 		wrong = check_areas(super);
 	if (!wrong && !super->error)
 		wrong = check_checkpoint(super);
-	if (!wrong && super->error > 4095)
+	/* EAGAIN would be asked again for ever. */
+	if (!wrong && (super->error > 4095 || super->error == EAGAIN))
 		wrong = "error";
 	return wrong;
 }

@@ -391,6 +391,12 @@ static void log_between_blocks(struct hostile *h)
 	hostile_seal_super(h);
 }
 
+static void marked_with_eagain(struct hostile *h)
+{
+	hostile_super(h)->error = cpu_to_le32(EAGAIN);
+	hostile_seal_super(h);
+}
+
 /* The next one would have no number. */
 static void last_checkpoint(struct hostile *h)
 {
@@ -455,6 +461,7 @@ static const struct {
 	{ AT_LOAD, "superblock: data area", data_area_too_far },
 	{ AT_LOAD, "superblock: metadata area", no_metadata_area },
 	{ AT_LOAD, "superblock: log position", log_between_blocks },
+	{ AT_LOAD, "superblock: error", marked_with_eagain },
 	{ AT_LOAD, "superblock: counters", last_checkpoint },
 	{ AT_LOAD, "superblock: counters", last_record },
 };
