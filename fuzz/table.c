@@ -153,6 +153,9 @@ static enum verdict expect_origin(struct words *w, u64 len)
 		return REFUSED;
 	if (!strcmp(store->name, "old") && (chunk != 16 || origin->sectors != 2048))
 		return REFUSED;
+	/* dm itself wants whole blocks of what the target is on. */
+	if (len * 512 % origin->block_size || len * 512 % store->block_size)
+		return EITHER;
 	if (sync || chunk > 64 || !(store->can_store || !strcmp(store->name, "old")))
 		return EITHER;
 	return verdict;
