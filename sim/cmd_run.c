@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fail.h"
 #include "script.h"
 
 enum {
@@ -18,6 +19,11 @@ enum {
 	OPT_SAVE_DISKS,
 	OPT_VERBS,
 	OPT_SYNTAX,
+	OPT_FAIL_EACH,
+	OPT_FAIL,
+	OPT_LASTING,
+	OPT_LIMIT,
+	OPT_JOBS,
 };
 
 static const struct argp_option run_options[] = {
@@ -29,6 +35,14 @@ static const struct argp_option run_options[] = {
 	{ "trace-log", OPT_TRACE_LOG, NULL, 0, "The kernel log on stderr", 0 },
 	{ "syntax", OPT_SYNTAX, NULL, 0, "Check the syntax only", 0 },
 	{ "verbs", OPT_VERBS, NULL, 0, "List the verbs of the language", 0 },
+	{ NULL, 0, NULL, 0, "One thing fails:", 1 },
+	{ "fail-each", OPT_FAIL_EACH, NULL, 0, "Run each script once for each allocation and for each request of a disk, which "
+	  "fails; judge each run", 1 },
+	{ "lasting", OPT_LASTING, NULL, 0, "All that comes after it fails, too", 1 },
+	{ "limit", OPT_LIMIT, "N", 0, "At most N allocations of a script, and N requests of a disk, spread evenly", 1 },
+	{ "jobs", OPT_JOBS, "N", 0, "N runs at a time (default 1)", 1 },
+	{ "verbose", 'v', NULL, 0, "Tell of each run what failed, and what came of it", 1 },
+	{ "fail", OPT_FAIL, "PLACE", 0, "One of these runs, with its transcript: alloc=N, or DISK=N; N+ is lasting", 1 },
 	{ NULL, 0, NULL, 0, NULL, 0 },
 };
 
@@ -38,6 +52,8 @@ struct run_arguments {
 	int nr_files;
 	bool verbs, syntax;
 	char *schedule;
+	bool fail_each;
+	struct fail_options fail;
 };
 
 /* Numbers separated by blanks, to the end of the file. */
@@ -101,6 +117,26 @@ static error_t run_option(int key, char *arg, struct argp_state *state)
 	case OPT_SYNTAX:
 		a->syntax = true;
 		return 0;
+	case OPT_FAIL_EACH:
+		a->fail_each = true;
+		return 0;
+	case OPT_FAIL:
+		a->fail.place = arg;
+		return 0;
+	case OPT_LASTING:
+		a->fail.lasting = true;
+		return 0;
+	case OPT_LIMIT:
+		if (!parse_u64(arg, &a->fail.limit) || !a->fail.limit)
+			argp_error(state, "--limit %s: not a number from 1", arg);
+		return 0;
+	case OPT_JOBS:
+		if (!parse_uint(arg, &a->fail.jobs) || !a->fail.jobs || a->fail.jobs > 1024)
+			argp_error(state, "--jobs %s: a number from 1 to 1024", arg);
+		return 0;
+	case 'v':
+		a->fail.verbose = true;
+		return 0;
 	case ARGP_KEY_ARGS:
 		a->files = (const char *const *)state->argv + state->next;
 		a->nr_files = state->argc - state->next;
@@ -112,6 +148,8 @@ static error_t run_option(int key, char *arg, struct argp_state *state)
 	case ARGP_KEY_END:
 		if (a->schedule && a->nr_files != 1)
 			argp_error(state, "--schedule goes with one script");
+		if (a->fail.place && (a->nr_files != 1 || a->fail_each))
+			argp_error(state, "--fail goes with one script, and without --fail-each");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -150,13 +188,19 @@ int cmd_run(int argc, char **argv)
 		       "\vThe language is described in docs/script.md. SCRIPT may be \"-\". Exit status: 0 all "
 		       "expectations came true, 1 one did not, 2 usage or syntax.",
 	};
-	struct run_arguments a = { .script.world.seed = 1 };
+	struct run_arguments a = { .script.world.seed = 1, .fail.jobs = 1 };
 	const struct script_verb *verb;
 	int status = SIM_EXIT_OK;
 
 	argp_parse(&argp, argc, argv, 0, NULL, &a);
 	if (a.schedule && a.nr_files == 1)
 		return show_schedule(a.schedule, a.files[0]);
+	if (a.fail_each || a.fail.place) {
+		a.fail.script = a.script;
+		a.fail.files = a.files;
+		a.fail.nr_files = a.nr_files;
+		return fail_each(&a.fail);
+	}
 	for (unsigned int i = 0; a.verbs && (verb = script_verb_at(i)); i++)
 		puts(verb->usage);
 	for (int i = 0; i < a.nr_files && status == SIM_EXIT_OK; i++)

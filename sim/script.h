@@ -129,6 +129,13 @@ struct script_hooks {
 	void (*parallel)(void *context, bool begins);
 	/* Or NULL. `dmsetup status` was answered, in its thread. */
 	void (*status)(void *context, const struct script_command *c);
+	/* Or NULL. What @c expects did not come true: true is that this is no reason to stop. */
+	bool (*forgives)(void *context, const struct script_command *c);
+	/*
+	 * Or NULL. A step of dmsetup, a module's load has failed, for the @reason (or NULL) that the target gave; true is
+	 * that it is to be done once more.
+	 */
+	bool (*again)(void *context, const struct script_command *c, int error, const char *reason);
 };
 
 struct script_options {
@@ -148,12 +155,16 @@ int script_run(const struct script_options *options, const struct script_command
 const char *script_play(const struct script_options *options, const struct script_command *script,
 			FILE *out);
 
+/* The last command begun, for reports; NULL: none. */
+const struct script_command *script_running(void);
+
 /* For the verbs: the hooks, or nothing. */
 u64 script_io_begin(const struct script_command *c, sector_t sector, u32 sectors, const tag_t *tags);
 void script_io_end(u64 begun, int error);
 u64 script_ctl_begin(const struct script_command *c);
 void script_ctl_end(u64 begun, int error);
 void script_status(const struct script_command *c);
+bool script_again(const struct script_command *c, int error, const char *reason);
 
 /* A line of the result of the command that runs, without newline. */
 void script_print(struct script_thread *t, const char *fmt, ...)

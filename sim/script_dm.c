@@ -49,9 +49,31 @@ static void print_info(struct script_thread *t, const struct script_command *c)
 	script_result(t, c, 0, NULL);
 }
 
+/* One that changes something. */
+static int do_step(const struct script_command *c, const char **error)
+{
+	const char *name = c->args.name, *sub = c->args.sub;
+
+	*error = NULL;
+	if (!strcmp(sub, "create"))
+		return c->args.text ? world_device_create(name, c->args.text, error) :
+				      world_device_create_empty(name);
+	if (!strcmp(sub, "clear"))
+		return dmctl_clear(name);
+	if (!strcmp(sub, "suspend"))
+		return dmctl_suspend(name, c->args.flags & (DMCTL_NOFLUSH | DMCTL_NOLOCKFS));
+	if (!strcmp(sub, "resume"))
+		return dmctl_resume(name);
+	if (!strcmp(sub, "remove"))
+		return world_device_remove(name);
+	if (!strcmp(sub, "message"))
+		return dmctl_message(name, c->args.text);
+	return world_device_load(name, c->args.text, error);
+}
+
 void script_dmsetup(struct script_thread *t, const struct script_command *c)
 {
-	const char *name = c->args.name, *sub = c->args.sub, *error = NULL;
+	const char *sub = c->args.sub, *error = NULL;
 	char detail[256];
 	u64 begun;
 	int r;
@@ -69,23 +91,11 @@ void script_dmsetup(struct script_thread *t, const struct script_command *c)
 		print_info(t, c);
 		return;
 	}
-	begun = script_ctl_begin(c);
-	if (!strcmp(sub, "create"))
-		r = c->args.text ? world_device_create(name, c->args.text, &error) :
-				   world_device_create_empty(name);
-	else if (!strcmp(sub, "clear"))
-		r = dmctl_clear(name);
-	else if (!strcmp(sub, "suspend"))
-		r = dmctl_suspend(name, c->args.flags & (DMCTL_NOFLUSH | DMCTL_NOLOCKFS));
-	else if (!strcmp(sub, "resume"))
-		r = dmctl_resume(name);
-	else if (!strcmp(sub, "remove"))
-		r = world_device_remove(name);
-	else if (!strcmp(sub, "message"))
-		r = dmctl_message(name, c->args.text);
-	else
-		r = world_device_load(name, c->args.text, &error);
-	script_ctl_end(begun, r);
+	do {
+		begun = script_ctl_begin(c);
+		r = do_step(c, &error);
+		script_ctl_end(begun, r);
+	} while (script_again(c, r, error));
 	snprintf(detail, sizeof(detail), "(%s)", error ? error : "");
 	script_result(t, c, r, error ? detail : NULL);
 }

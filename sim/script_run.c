@@ -87,6 +87,14 @@ void script_status(const struct script_command *c)
 		o->hooks->status(o->hooks_context, c);
 }
 
+bool script_again(const struct script_command *c, int error, const char *reason)
+{
+	const struct script_options *o = run.options;
+
+	return error && o->hooks && o->hooks->again &&
+	       o->hooks->again(o->hooks_context, c, error, reason);
+}
+
 static void parallel_hook(bool begins)
 {
 	const struct script_options *o = run.options;
@@ -118,10 +126,11 @@ static void echo(struct script_thread *t, const char *text)
 
 void script_failed(struct script_thread *t, const struct script_command *c, const char *fmt, ...)
 {
+	const struct script_options *o = run.options;
 	va_list ap;
 	int n;
 
-	if (run.failed)
+	if (run.failed || (o->hooks && o->hooks->forgives && o->hooks->forgives(o->hooks_context, c)))
 		return;
 	run.failed = true;
 	n = snprintf(run.failure, sizeof(run.failure), "%s:%u: ", c->file, c->line);
@@ -337,6 +346,11 @@ static void main_thread(void *arg)
 		return;
 	}
 	script_close_all();
+}
+
+const struct script_command *script_running(void)
+{
+	return run.running;
 }
 
 /* The simulated kernel has found a violation. */

@@ -204,7 +204,9 @@ void script_module(struct script_thread *t, const struct script_command *c)
 	int r = 0;
 
 	if (!strcmp(a->sub, "load"))
-		r = sim_module_load(a->name);
+		do
+			r = sim_module_load(a->name);
+		while (script_again(c, r, NULL));
 	else if (!strcmp(a->sub, "unload"))
 		r = sim_module_unload(a->name);
 	else if (!strcmp(a->sub, "param"))

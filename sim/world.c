@@ -22,6 +22,7 @@ static struct {
 	struct disk *(*disk_base)(void *context, const char *name, sector_t sectors);
 	struct disk *(*disk_top)(void *context, const char *name, struct disk *top);
 	void *disk_context;
+	void (*disk_added)(struct world_disk *d);
 	const char *save_dir;
 	struct world_disk *disks, **disks_end;
 	struct world_device *devices;
@@ -51,6 +52,7 @@ void world_start(const struct world_options *o)
 	world.disk_base = o->disk_base;
 	world.disk_top = o->disk_top;
 	world.disk_context = o->disk_context;
+	world.disk_added = o->disk_added;
 	world.save_dir = o->save_dir;
 	world.disks = NULL;
 	world.disks_end = &world.disks;
@@ -88,6 +90,8 @@ struct world_disk *world_disk_add(const char *name, sector_t sectors, enum disk_
 	disk_register(d->name, d->top, block_size);
 	*world.disks_end = d;
 	world.disks_end = &d->next;
+	if (world.disk_added)
+		world.disk_added(d);
 	return d;
 }
 

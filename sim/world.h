@@ -13,6 +13,8 @@
 
 #define WORLD_NAME_MAX 64
 
+struct world_disk;
+
 struct world_options {
 	enum sim_strategy strategy;
 	u64 seed;
@@ -26,6 +28,7 @@ struct world_options {
 	struct disk *(*disk_base)(void *context, const char *name, sector_t sectors);
 	struct disk *(*disk_top)(void *context, const char *name, struct disk *top);
 	void *disk_context;
+	void (*disk_added)(struct world_disk *d); /* or NULL */
 	const char *save_dir;	/* world_stop() leaves each disk there, NAME and NAME.stat; or NULL */
 	void (*fail)(void *context, const char *what); /* as in struct sim_options */
 	void *fail_context;

@@ -82,6 +82,8 @@ void sim_sleep_ns(u64 ns);		/* in a thread; simulated */
 u64 sim_now_ns(void);
 /* In a thread: wait until nothing but the caller can run and no event is pending, held I/O excepted. */
 void sim_settle(void);
+/* In a thread: wait until nothing can go on, settlers neither: the caller may help, else it is reported as a deadlock. */
+void sim_wait_stuck(void);
 /* Timed callback in "interrupt" context. */
 void sim_call_at(u64 when_ns, void (*fn)(void *arg), void *arg);
 
@@ -92,6 +94,12 @@ void sim_fail_alloc(u64 first, u64 count);
 /* Fail each allocation that may fail without waiting (GFP_NOWAIT, GFP_ATOMIC) with this probability. */
 void sim_fail_alloc_random(unsigned int per_million);
 u64 sim_alloc_count(void);
+u64 sim_alloc_failures(void); /* that were made to fail, by whatever means */
+/*
+ * Asked before each allocation: true makes it fail. @what and @site name it: "mempool_create()", "core/pending.c:31".
+ * Until the end of the world, or NULL.
+ */
+void sim_alloc_hook(bool (*fn)(void *context, const char *what, const char *site), void *context);
 /* Bytes held now, and at most, by core/ and stores/ (not by the shim, disks or the harness). */
 u64 sim_memory_bytes(void);
 u64 sim_memory_peak_bytes(void);

@@ -115,6 +115,9 @@ struct disk_fault {
 struct disk *disk_error_create(struct disk *below);
 int disk_error_add(struct disk *error_layer, const struct disk_fault *fault); /* a handle >= 0 */
 void disk_error_clear(struct disk *error_layer);
+/* Asked before the rules, for each request: a negative errno makes it fail. NULL: nobody. Outlives disk_error_clear(). */
+void disk_error_hook(struct disk *error_layer,
+		     int (*fn)(void *context, blk_opf_t opf, sector_t sector, u32 sectors), void *context);
 
 /*
  * Service times, simulated. disk_delay_hold(): requests that match wait until released (tests of

@@ -16,6 +16,8 @@ struct error_disk {
 	struct disk disk;
 	unsigned int nr;
 	struct disk_fault fault[MAX_FAULTS];
+	int (*hook)(void *context, blk_opf_t opf, sector_t sector, u32 sectors);
+	void *hook_context;
 };
 
 static bool is_hit(const struct disk_fault *f)
@@ -63,8 +65,13 @@ static void error_event(struct sim_event *event)
 
 static void error_submit(struct disk *disk, struct bio *bio)
 {
-	int error = fault_of((struct error_disk *)disk, bio);
+	struct error_disk *e = (struct error_disk *)disk;
+	int error = 0;
 
+	if (e->hook)
+		error = e->hook(e->hook_context, bio->bi_opf, bio->bi_iter.bi_sector, bio_sectors(bio));
+	if (!error)
+		error = fault_of(e, bio);
 	if (!error) {
 		disk_pass(disk, bio);
 	} else if (bio->bi_disk_timed) {
@@ -123,4 +130,13 @@ void disk_error_clear(struct disk *error_layer)
 	sched_point("fault", NULL, NULL);
 	sched_access(e, SIM_WRITE);
 	e->nr = 0;
+}
+
+void disk_error_hook(struct disk *error_layer,
+		     int (*fn)(void *context, blk_opf_t opf, sector_t sector, u32 sectors), void *context)
+{
+	struct error_disk *e = error_disk(error_layer);
+
+	e->hook = fn;
+	e->hook_context = context;
 }

@@ -49,12 +49,19 @@ struct judge_target *judge_target_of_disk(const char *origin)
 	return t;
 }
 
+u64 judge_disk_faults(const char *disk)
+{
+	const struct world_disk *d = world_disk_find(disk);
+
+	return d ? disk_counts(d->error)->errors : 0;
+}
+
 u64 judge_faults(void)
 {
-	u64 n = 0;
+	u64 n = sim_alloc_failures();
 
 	for (const struct world_disk *d = world_disks(); d; d = d->next)
-		n += disk_counts(d->error)->errors;
+		n += judge_disk_faults(d->name);
 	return n;
 }
 

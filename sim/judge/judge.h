@@ -38,6 +38,7 @@ struct judge_counts {
 	u64 unknown;		/* requests of which nothing is known: not judged */
 	u64 forks, read_back;	/* snapshots that came into being; devices compared at the end */
 	u64 checks;		/* of stores, offline */
+	u64 status_errors;	/* targets whose status has shown an error: known after judge_end() */
 };
 const struct judge_counts *judge_counts(void);
 

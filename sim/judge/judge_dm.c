@@ -270,7 +270,11 @@ static void message_begins(struct judge_command *cmd, const char *text)
 static void removal_begins(struct judge_command *cmd)
 {
 	struct judge_target *t = cmd->target;
+	struct target_status st;
 
+	/* Nobody can ask afterwards. */
+	if (!judge.blocks)
+		judge_ask(t, &st);
 	judge_event_begins(&t->removal);
 	t->removals++;
 	judge_excuse(t, NULL);
@@ -324,22 +328,14 @@ static void step_begins(struct judge_command *cmd)
 	}
 }
 
-static void not_dmsetup(const struct script_command *c)
-{
-	if (!strcmp(c->args.name, "alloc") && !(c->args.flags & SCRIPT_CLEAR))
-		judge.alloc_faults = true;
-}
-
 u64 judge_ctl_begin(void *context, const struct script_command *c)
 {
 	struct judge_command *cmd, *other;
 
 	if (!judge.on)
 		return 0;
-	if (strcmp(c->verb->name, "dmsetup")) {
-		not_dmsetup(c);
+	if (strcmp(c->verb->name, "dmsetup"))
 		return 0;
-	}
 	judge_step("command");
 	judge_touch(&judge.touched, 0, SIM_BEGIN);
 	cmd = judge_alloc(sizeof(*cmd));
@@ -408,8 +404,10 @@ static void step_ends(struct judge_command *cmd, int error)
 		break;
 	case JUDGE_REMOVE:
 		removal_ends(cmd, error);
-		if (!error)
-			life_ends(cmd->target);
+		if (error)
+			break;
+		cmd->target->ended_badly |= judge_faults() != (judge.blocks ? cmd->target->faults_at_load : cmd->faults);
+		life_ends(cmd->target);
 		break;
 	case JUDGE_CREATE:
 		judge_create_ends(cmd, error);
@@ -440,6 +438,19 @@ static struct judge_target *target_meant(const struct script_command *c)
 	return names_snapshot(c, origin, id_text) ? judge_target_of_disk(origin) : NULL;
 }
 
+/* It loads a store that has recorded an error, and is not to do so. */
+static bool is_wary(const struct script_command *c)
+{
+	const struct judge_target *t;
+	struct origin_table o;
+
+	if (!c->args.text || !parse_origin(c->args.text, &o))
+		return false;
+	free(o.plain);
+	t = judge_target_of_disk(o.origin);
+	return o.preserve && t && (t->error || t->error_before || t->ended_badly);
+}
+
 /* An error that what was asked for deserves, or what else was going on. */
 static bool deserved(const struct judge_command *cmd, int error)
 {
@@ -447,9 +458,12 @@ static bool deserved(const struct judge_command *cmd, int error)
 	const struct judge_snapshot *master = cmd->snapshot ? cmd->snapshot->master : NULL;
 	bool raced = cmd->crowded && (error == -EBUSY || error == -EINVAL || error == -ENXIO);
 
-	if (-error == cmd->command->expect_error || judge.alloc_faults || judge_faults() != cmd->faults)
+	if (-error == cmd->command->expect_error || judge_faults() != cmd->faults)
 		return true;
 	if (t && (t->anything || judge_resized(t)))
+		return true;
+	/* What an earlier failure has left out. */
+	if (!cmd->device && error == -ENXIO && !cmd->target)
 		return true;
 	switch (cmd->kind) {
 	case JUDGE_NONSENSE:
@@ -463,8 +477,9 @@ static bool deserved(const struct judge_command *cmd, int error)
 	case JUDGE_SETTLE:
 		return false;
 	case JUDGE_LOAD:
-		return raced || ((cmd->no_such || no_such_snapshot(cmd->command)) &&
-				 (error == -ENOENT || error == -ENXIO || error == -EINVAL));
+		return raced || (cmd->device && error == -EBUSY) || is_wary(cmd->command) ||
+		       ((cmd->no_such || no_such_snapshot(cmd->command)) &&
+			(error == -ENOENT || error == -ENXIO || error == -EINVAL));
 	default:
 		return raced;
 	}

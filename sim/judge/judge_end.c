@@ -113,7 +113,7 @@ static void compare_space(const struct judge_target *t, const struct check_summa
 static void check(const struct judge_target *t, const struct target_status *st)
 {
 	const struct world_disk *disk = world_disk_find(t->store);
-	bool given_up = t->error || t->error_before || judge_faults() != t->faults_at_load;
+	bool given_up = t->error || t->error_before || t->ended_badly || judge_faults() != t->faults_at_load;
 	struct check_source source;
 	struct check_report report;
 
@@ -125,7 +125,8 @@ static void check(const struct judge_target *t, const struct target_status *st)
 	check_source_disk(&source, t->store, disk->base);
 	check_store(&source, &report);
 	judge.counts.checks++;
-	if (report.result == CHECK_IMPOSSIBLE)
+	/* What gave up before it was formatted has left nothing to be checked. */
+	if (report.result == CHECK_IMPOSSIBLE && !(given_up && !t->good))
 		judge_found(NULL, "%s cannot be checked: %s", t->store, report.reason);
 	/* Marked invalid by itself: that is no damage, where the snapshots were given up. */
 	if (report.result == CHECK_DAMAGED && !(report.summary.error && given_up)) {
@@ -226,6 +227,7 @@ void judge_end(void)
 			judge_loaded(t, d ? d->active.sectors : 0);
 		else
 			judge_removed(t);
+		judge.counts.status_errors += t->error || t->error_before;
 	}
 	judge.on = false;
 }

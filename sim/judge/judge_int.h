@@ -27,9 +27,8 @@
  * - a write below a loaded target, or to the origin below snapshots: their contents are not known any more (device NULL); a write
  *   to a store that nobody has loaded: what the next load shows is believed;
  * - snapshots that a store has when it is first seen; several created by several suspends at once; by sync-snapshots inside of a block;
- * - an error inside of a parallel block is excused by an error that the status shows after the block, if before its end a disk had
- *   failed at all, or the store is full;
- * - after `fault alloc`, any error;
+ * - an error inside of a parallel block is excused by an error that the status shows after the block, if before its end a disk or an
+ *   allocation had failed at all, or the store is full;
  * - two writes with the same fill= to the same sector are the same contents;
  * - errors of commands of dm's own (EBUSY, EINVAL, ENXIO) while another command is under way.
  */
@@ -118,6 +117,8 @@ struct judge_target {
 	bool sync;			/* and they are as sync-snapshots makes them */
 	int error;			/* last seen in the status of this life */
 	int error_before;		/* in that of lives before, given up or not */
+	bool ended_badly;		/* something failed when it was last removed: nobody could ask */
+	bool good;			/* a status without an error was seen: the store has been formatted */
 	u64 faults_at_load;
 	unsigned int suspends;		/* commands under way by which snapshots are created */
 	unsigned int creates;		/* messages */
@@ -171,7 +172,7 @@ struct judge_request {
 	bool must_fail;			/* EIO is due: known when it began */
 	bool excused;			/* EIO may be */
 	bool refused;			/* beyond the end, not in whole blocks: fails, or not */
-	u64 faults;			/* of the disks when it began */
+	u64 faults, origin_faults;	/* of all, and of the origin's disk, when it began */
 	struct oracle_io io;
 };
 
@@ -207,7 +208,6 @@ extern struct judge {
 	struct judge_command *commands;
 	unsigned int blocks;		/* parallel ones, under way */
 	u64 changes;			/* commands begun and ended */
-	bool alloc_faults;
 	u8 touched;			/* begins and ends of commands */
 	u8 point;
 	struct judge_counts counts;
@@ -220,7 +220,8 @@ void judge_found(const struct script_command *c, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3), noreturn));
 struct judge_device *judge_device(const char *name); /* or NULL */
 struct judge_target *judge_target_of_disk(const char *origin); /* or NULL */
-/* Requests that disks have refused so far. */
+/* Requests that a disk has refused so far; those of all disks, and allocations that have failed. */
+u64 judge_disk_faults(const char *disk);
 u64 judge_faults(void);
 bool judge_resized(const struct judge_target *t);
 /* The step of the caller ends: what begins now is one of its own. */

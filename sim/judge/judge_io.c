@@ -70,6 +70,7 @@ static void below_store(struct judge_target *t)
 	struct judge_snapshot *s;
 
 	t->believe = true;
+	t->good = false;
 	if (t->loaded)
 		t->anything = true;
 	for (s = t->snapshots; s; s = s->next) {
@@ -217,6 +218,7 @@ u64 judge_io_begin(void *context, const struct script_command *c, sector_t secto
 	r->sectors = sectors;
 	r->tags = tags;
 	r->faults = judge_faults();
+	r->origin_faults = judge_disk_faults(p.target->origin);
 	r->refused = is_refused(r, &p);
 	set_expectations(r, &p);
 	if (p.below && r->op != ORACLE_READ && !r->flush)
@@ -262,6 +264,19 @@ static void judge_success(const struct judge_request *r)
 		judge.counts.reads++;
 }
 
+/*
+ * What it needs has failed while it was under way. What goes to the origin alone is not in need of the machinery, nor is a write of
+ * a target that gives up its snapshots.
+ */
+static bool is_struck(const struct judge_request *r)
+{
+	const struct judge_target *t = r->target;
+
+	if (!r->of_snapshot && (r->op == ORACLE_READ || r->flush || r->below || !t->preserve))
+		return judge_disk_faults(t->origin) != r->origin_faults;
+	return judge_faults() != r->faults;
+}
+
 static void judge_error(const struct judge_request *r, int error)
 {
 	unsigned int op = r->command->args.opf & REQ_OP_MASK;
@@ -269,8 +284,7 @@ static void judge_error(const struct judge_request *r, int error)
 	const char *name = r->command->args.name;
 
 	judge.counts.errors++;
-	if (judge_faults() != r->faults || judge.alloc_faults || t->anything || r->refused ||
-	    judge_resized(t))
+	if (is_struck(r) || t->anything || r->refused || judge_resized(t))
 		return;
 	/* Devices of snapshots have neither. */
 	if (error == -EOPNOTSUPP && r->of_snapshot && (op == REQ_OP_DISCARD || op == REQ_OP_WRITE_ZEROES))

@@ -178,7 +178,9 @@ void judge_suspend_ends(struct judge_command *cmd, int error)
 		} else if (s->consumer == cmd) {
 			judge_window_close(s);
 			s->state = JUDGE_CREATED;
-			s->certain = s->clear && judge_has_master(s);
+			/* A removal cannot tell that it could not. */
+			s->certain = s->clear && judge_has_master(s) &&
+				     (cmd->kind == JUDGE_SUSPEND || judge_faults() == cmd->faults);
 		}
 	}
 }
@@ -250,6 +252,8 @@ void judge_delete_ends(struct judge_command *cmd, int error)
 			cmd->no_such = true;
 		cmd->no_such |= s->state == JUDGE_GONE || s->doomed > 1;
 		s->doomed--;
+	} else if (s && error && s->state == JUDGE_ASKED && !s->windowed) {
+		s->doomed--; /* it is not there, and prepared as before */
 	} else if (s && error && s->state != JUDGE_GONE) {
 		s->state = JUDGE_DOUBTFUL; /* and it stays detached */
 	}

@@ -39,7 +39,7 @@ static bool is_busy(const struct judge_target *t, bool load)
 
 static bool has_reason(const struct judge_target *t, const struct target_status *st)
 {
-	if (t->anything || t->believe || judge.alloc_faults || t->error_before || judge_resized(t) ||
+	if (t->anything || t->believe || t->error_before || t->ended_badly || judge_resized(t) ||
 	    judge_faults() != t->faults_at_load)
 		return true;
 	/* Full, but for what the store needs to delete. */
@@ -196,7 +196,7 @@ static void judge_late(struct judge_target *t)
 		struct judge_late *late = t->late;
 		bool policy = t->error && (t->preserve || !late->origin_write);
 
-		if (!policy || !(late->struck || t->error == -ENOSPC || t->error_before))
+		if (!policy || !(late->struck || t->error == -ENOSPC || t->error_before || t->ended_badly))
 			sim_fail("%s", late->text);
 		t->late = late->next;
 		free(late);
@@ -219,6 +219,7 @@ bool judge_ask(struct judge_target *t, struct target_status *st)
 		sim_fail("status of %s: the error %s is forgotten", t->device, errno_name(t->error));
 	else if (seen)
 		compare(t, st);
+	t->good |= seen && !st->error;
 	judge_late(t);
 	return seen;
 }
@@ -271,7 +272,7 @@ void judge_put_off(struct judge_target *t, const struct script_command *c, bool 
 	late = judge_alloc(sizeof(*late) + strlen(text) + 1);
 	strcpy(late->text, text);
 	late->origin_write = origin_write;
-	late->struck = judge_faults() != t->faults_at_load || judge.alloc_faults;
+	late->struck = judge_faults() != t->faults_at_load;
 	while (*end)
 		end = &(*end)->next;
 	*end = late;

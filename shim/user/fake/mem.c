@@ -27,8 +27,10 @@ struct kmem_cache {
 
 static struct {
 	struct list_head caches;
-	u64 count;
+	u64 count, failures;
 	u64 fail_first, fail_count;
+	bool (*hook)(void *context, const char *what, const char *site);
+	void *hook_context;
 	unsigned int random_per_million;
 	u64 bytes, peak_bytes;
 } mem = { .caches = LIST_HEAD_INIT(mem.caches) };
@@ -48,10 +50,20 @@ static void check_gfp(gfp_t flags, const char *what, const char *site)
 			site_name(site), what, self->name);
 }
 
+static bool is_hit(u64 number, unsigned int per_million, const char *what, const char *site)
+{
+	if (unlikely(mem.hook) && mem.hook(mem.hook_context, what, site_name(site)))
+		return true;
+	if (unlikely(number - mem.fail_first < mem.fail_count))
+		return true;
+	return unlikely(per_million) && choose_rare(per_million, "allocation fault");
+}
+
 bool mem_should_fail(gfp_t flags, const char *what, const char *site)
 {
 	unsigned int per_million;
 	u64 number;
+	bool hit;
 
 	if (unlikely(!world.active))
 		sim_fail("%s: %s outside of a world", site_name(site), what);
@@ -63,9 +75,10 @@ bool mem_should_fail(gfp_t flags, const char *what, const char *site)
 	number = mem.count++;
 	per_million = gfpflags_allow_blocking(flags) ? 0 : mem.random_per_million;
 	sched_exit();
-	if (unlikely(number - mem.fail_first < mem.fail_count))
-		return true;
-	return unlikely(per_million) && choose_rare(per_million, "allocation fault");
+	hit = is_hit(number, per_million, what, site);
+	if (unlikely(hit))
+		WRITE_ONCE(mem.failures, mem.failures + 1);
+	return hit;
 }
 
 /* ---- objects ---- */
@@ -378,6 +391,17 @@ u64 sim_alloc_count(void)
 	return READ_ONCE(mem.count);
 }
 
+u64 sim_alloc_failures(void)
+{
+	return READ_ONCE(mem.failures);
+}
+
+void sim_alloc_hook(bool (*fn)(void *context, const char *what, const char *site), void *context)
+{
+	mem.hook = fn;
+	mem.hook_context = context;
+}
+
 u64 sim_memory_bytes(void)
 {
 	return READ_ONCE(mem.bytes);
@@ -396,6 +420,8 @@ void sim_memory_peak_reset(void)
 void mem_start(void)
 {
 	mem.count = 0;
+	mem.failures = 0;
+	mem.hook = NULL;
 	mem.fail_first = 0;
 	mem.fail_count = 0;
 	mem.random_per_million = 0;

@@ -19,11 +19,13 @@ struct sim_thread sched_main_thread = { .name = "main" };
 static struct {
 	struct list_head all;
 	struct list_head settling; /* struct sched_waiter */
+	struct list_head helpers;
 	u32 nr_harness; /* not ended */
 	struct sim_thread *free; /* linked by arg */
 } threads = {
 	.all = LIST_HEAD_INIT(threads.all),
 	.settling = LIST_HEAD_INIT(threads.settling),
+	.helpers = LIST_HEAD_INIT(threads.helpers),
 };
 
 /* ---- creation and end ---- */
@@ -190,6 +192,15 @@ void sim_settle(void)
 	sched_exit();
 }
 
+void sim_wait_stuck(void)
+{
+	shim_might_sleep("sim_wait_stuck()", SHIM_SITE);
+	sched_enter();
+	sched_wait_on(&threads.helpers, &(struct sched_wait){ .what = "sim_wait_stuck()" });
+	sched_hb_acquire(&threads);
+	sched_exit();
+}
+
 /* ---- deadlock ---- */
 
 static size_t describe_wait(const struct sim_thread *thread, char *buf, size_t size)
@@ -228,7 +239,7 @@ static void __attribute__((noreturn)) report_deadlock(void)
 void threads_idle(void)
 {
 	sched_hb_release(&threads);
-	if (!sched_wake_first(&threads.settling))
+	if (!sched_wake_first(&threads.settling) && !sched_wake_first(&threads.helpers))
 		report_deadlock();
 }
 
@@ -259,6 +270,7 @@ void threads_start(struct sim_thread *irq_thread)
 {
 	INIT_LIST_HEAD(&threads.all);
 	INIT_LIST_HEAD(&threads.settling);
+	INIT_LIST_HEAD(&threads.helpers);
 	threads.nr_harness = 0;
 	thread_init(&sched_main_thread, "main");
 	thread_init(irq_thread, "interrupt");

@@ -19,6 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "fail.h"
 #include "play.h"
 
 #define SETTLE_NS 1000000000ULL /* longer than anything in the kernel takes that is not stuck */
@@ -295,6 +296,12 @@ void sim_fail_alloc_random(unsigned int per_million)
 {
 	if (per_million)
 		sim_fail("fault alloc: only the simulator counts allocations");
+}
+
+int fail_each(const struct fail_options *options)
+{
+	sim_message("only the simulator can make each thing fail");
+	return SIM_EXIT_USAGE;
 }
 
 u64 sim_alloc_count(void)

@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Each thing that can fail in a script fails, in turn (fail.h).
+ *
+ * First each script is run as it is, and what could fail is counted; then once for each of these. A run is a process of its own,
+ * several at a time, and told in the order of scripts and numbers; so the output does not depend on who was first. What a run found is told
+ * through shared memory: it outlives a run that a signal ended.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "fail.h"
+#include "jobs.h"
+
+/* No run takes nearly as long: one that does has found something. */
+#define TIMEOUT_S 300
+
+struct fail_script {
+	const char *path;
+	struct script_command *commands;
+	struct fail_result *counted;	/* shared */
+	u64 first;			/* the number of its first run */
+};
+
+enum fail_outcome { FAIL_REFUSED, FAIL_TOLD, FAIL_UNNOTICED, FAIL_FOUND, FAIL_OUTCOMES };
+
+static const char *const outcome_names[] = { "refused", "told", "unnoticed", "FINDING" };
+
+struct fail_totals {
+	u64 allocations, requests;
+	u64 outcomes[FAIL_OUTCOMES];
+};
+
+static struct fail_campaign {
+	const struct fail_options *options;
+	struct fail_script *scripts;
+	unsigned int nr_scripts;
+	struct fail_result *results;	/* shared: of each run */
+	u64 nr_runs;
+	unsigned int told;		/* scripts of which all is told */
+	struct fail_totals of_script, of_all;
+} each;
+
+static void *shared(size_t size)
+{
+	void *p = mmap(NULL, size ? size : 1, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (p == MAP_FAILED) {
+		sim_message("cannot map %zu bytes", size);
+		exit(SIM_EXIT_USAGE);
+	}
+	return p;
+}
+
+/* ---- which run is which ---- */
+
+/* So many of @n that could fail do. */
+static u64 taken(u64 n)
+{
+	u64 limit = each.options->limit;
+
+	return limit && n > limit ? limit : n;
+}
+
+static u64 runs_of(const struct fail_result *counted)
+{
+	u64 n = taken(counted->allocations);
+
+	for (unsigned int i = 0; i < counted->nr_disks; i++)
+		n += taken(counted->disks[i].requests);
+	return n;
+}
+
+/* The @i-th of those taken, evenly among @n. */
+static void set_place(struct fail_place *place, const char *name, u64 i, u64 n)
+{
+	snprintf(place->name, sizeof(place->name), "%s", name);
+	place->number = 1 + i * n / taken(n);
+	place->lasting = each.options->lasting;
+}
+
+static const struct fail_script *find_run(u64 run, struct fail_place *place)
+{
+	const struct fail_script *s = each.scripts;
+	const struct fail_result *counted;
+	u64 i;
+
+	while (s + 1 < each.scripts + each.nr_scripts && s[1].first <= run)
+		s++;
+	counted = s->counted;
+	i = run - s->first;
+	if (i < taken(counted->allocations)) {
+		set_place(place, FAIL_ALLOC, i, counted->allocations);
+		return s;
+	}
+	i -= taken(counted->allocations);
+	for (unsigned int d = 0; d < counted->nr_disks; d++) {
+		if (i < taken(counted->disks[d].requests)) {
+			set_place(place, counted->disks[d].name, i, counted->disks[d].requests);
+			return s;
+		}
+		i -= taken(counted->disks[d].requests);
+	}
+	abort();
+}
+
+/* ---- counting ---- */
+
+static int count_script(void *unused, u64 i)
+{
+	const struct fail_script *s = &each.scripts[i];
+
+	alarm(TIMEOUT_S);
+	return fail_run(&each.options->script, s->commands, NULL, NULL, s->counted);
+}
+
+static void counted_script(void *failed, u64 i, int status)
+{
+	if (!status)
+		return;
+	printf("%s: FINDING without any failure\n", each.scripts[i].path);
+	*(bool *)failed = true;
+}
+
+static bool count_all(void)
+{
+	bool failed = false;
+	const struct jobs jobs = {
+		.nr = each.nr_scripts,
+		.workers = each.options->jobs,
+		.run = count_script,
+		.ended = counted_script,
+		.context = &failed,
+	};
+
+	jobs_run(&jobs);
+	for (unsigned int i = 0; i < each.nr_scripts; i++) {
+		each.scripts[i].first = each.nr_runs;
+		each.nr_runs += runs_of(each.scripts[i].counted);
+	}
+	return !failed;
+}
+
+/* ---- the runs ---- */
+
+static int run_one(void *unused, u64 run)
+{
+	struct fail_place place;
+	const struct fail_script *s = find_run(run, &place);
+
+	alarm(TIMEOUT_S);
+	return fail_run(&each.options->script, s->commands, &place, NULL, &each.results[run]);
+}
+
+static enum fail_outcome outcome_of(const struct fail_script *s, const struct fail_result *r)
+{
+	bool shown = r->status_errors > s->counted->status_errors;
+
+	if (r->refused && !r->told && !shown)
+		return FAIL_REFUSED;
+	return r->refused || r->told || shown ? FAIL_TOLD : FAIL_UNNOTICED;
+}
+
+static void print_totals(const char *name, const struct fail_totals *t)
+{
+	printf("%s: %llu allocations and %llu requests failed: %llu refused, %llu told, %llu unnoticed", name,
+	       (unsigned long long)t->allocations, (unsigned long long)t->requests,
+	       (unsigned long long)t->outcomes[FAIL_REFUSED], (unsigned long long)t->outcomes[FAIL_TOLD],
+	       (unsigned long long)t->outcomes[FAIL_UNNOTICED]);
+	if (t->outcomes[FAIL_FOUND])
+		printf(", %llu FINDINGS", (unsigned long long)t->outcomes[FAIL_FOUND]);
+	putchar('\n');
+}
+
+/* Scripts before the one of run @run are told. */
+static void tell_scripts(u64 run)
+{
+	for (; each.told < each.nr_scripts; each.told++) {
+		const struct fail_script *s = &each.scripts[each.told];
+		struct fail_totals *t = &each.of_script;
+
+		if (s->first + runs_of(s->counted) > run)
+			return;
+		print_totals(s->path, t);
+		each.of_all.allocations += t->allocations;
+		each.of_all.requests += t->requests;
+		for (unsigned int i = 0; i < FAIL_OUTCOMES; i++)
+			each.of_all.outcomes[i] += t->outcomes[i];
+		memset(t, 0, sizeof(*t));
+	}
+}
+
+static void told_run(void *unused, u64 run, int status)
+{
+	const struct fail_result *r = &each.results[run];
+	enum fail_outcome outcome;
+	struct fail_place place;
+	const struct fail_script *s;
+	char text[128];
+
+	tell_scripts(run);
+	s = find_run(run, &place);
+	fail_place_print(&place, text, sizeof(text));
+	if (strcmp(place.name, FAIL_ALLOC))
+		each.of_script.requests++;
+	else
+		each.of_script.allocations++;
+	outcome = status ? FAIL_FOUND : outcome_of(s, r);
+	each.of_script.outcomes[outcome]++;
+	if (status || each.options->verbose)
+		printf("%s: %s: %s: %s\n", s->path, text, r->what, outcome_names[outcome]);
+	if (status)
+		printf("  reproduce: multisnap run --fail %s %s\n", text, s->path);
+}
+
+static int run_all(void)
+{
+	const struct jobs jobs = {
+		.nr = each.nr_runs,
+		.workers = each.options->jobs,
+		.run = run_one,
+		.ended = told_run,
+	};
+	char name[64];
+
+	each.results = shared(each.nr_runs * sizeof(*each.results));
+	jobs_run(&jobs);
+	tell_scripts(each.nr_runs);
+	snprintf(name, sizeof(name), "%u scripts", each.nr_scripts);
+	print_totals(name, &each.of_all);
+	return each.of_all.outcomes[FAIL_FOUND] ? SIM_EXIT_FOUND : SIM_EXIT_OK;
+}
+
+/* ---- one of them ---- */
+
+static int run_place(const struct fail_options *o, const struct script_command *script)
+{
+	struct fail_result result;
+	struct fail_place place;
+	int status;
+
+	if (!fail_place_parse(o->place, &place)) {
+		sim_message("--fail %s: not alloc=N or DISK=N, with a + behind it for all that follow", o->place);
+		return SIM_EXIT_USAGE;
+	}
+	status = fail_run(&o->script, script, &place, stdout, &result);
+	printf("%s failed: %s\n", o->place, result.what);
+	return status;
+}
+
+int fail_each(const struct fail_options *o)
+{
+	struct fail_result *counted = shared(o->nr_files * sizeof(*counted));
+	int status = SIM_EXIT_OK;
+
+	each.options = o;
+	each.nr_scripts = o->nr_files;
+	each.scripts = calloc(o->nr_files, sizeof(*each.scripts));
+	if (!each.scripts)
+		abort();
+	for (int i = 0; i < o->nr_files && status == SIM_EXIT_OK; i++) {
+		struct fail_script *s = &each.scripts[i];
+
+		s->path = o->files[i];
+		s->counted = &counted[i];
+		s->commands = script_load(s->path);
+		if (!s->commands)
+			status = SIM_EXIT_USAGE;
+	}
+	if (status == SIM_EXIT_OK && o->place)
+		status = run_place(o, each.scripts[0].commands);
+	else if (status == SIM_EXIT_OK)
+		status = count_all() ? run_all() : SIM_EXIT_FOUND;
+	for (unsigned int i = 0; i < each.nr_scripts; i++)
+		script_free(each.scripts[i].commands);
+	free(each.scripts);
+	return status;
+}
