@@ -37,8 +37,9 @@ struct fail_result {
 	u64 struck;
 	char what[160];		/* the first */
 	/* What came of it. */
-	u64 refused;		/* commands that failed while it struck */
-	u64 told;		/* requests and commands that failed later, which the script does not expect */
+	bool silent;		/* it was a request of which nobody need be told that it failed */
+	bool refused;		/* a command failed while it struck */
+	u64 errors;		/* a sum over all requests and commands that failed: the same for the same errors */
 	u64 status_errors;	/* targets whose status shows an error at the end */
 };
 
@@ -48,6 +49,17 @@ struct fail_result {
  */
 int fail_run(const struct script_options *options, const struct script_command *script,
 	     const struct fail_place *place, FILE *out, struct fail_result *result);
+
+enum fail_outcome {
+	FAIL_REFUSED,		/* a command failed, and was done again */
+	FAIL_TOLD,		/* requests or commands failed, or the status shows an error */
+	FAIL_UNNOTICED,		/* none of these: somebody had memory in reserve, or nobody need be told */
+	FAIL_FOUND,		/* a request failed, and somebody should have been told */
+	FAIL_OUTCOMES,
+};
+
+/* Of a run without a finding of its own; @counted: that of the script in which nothing failed; @request: that is what failed. */
+enum fail_outcome fail_outcome(const struct fail_result *counted, const struct fail_result *r, bool request);
 
 struct fail_options {
 	struct script_options script;

@@ -24,8 +24,6 @@ struct fail_script {
 	u64 first;			/* the number of its first run */
 };
 
-enum fail_outcome { FAIL_REFUSED, FAIL_TOLD, FAIL_UNNOTICED, FAIL_FOUND, FAIL_OUTCOMES };
-
 static const char *const outcome_names[] = { "refused", "told", "unnoticed", "FINDING" };
 
 struct fail_totals {
@@ -154,13 +152,18 @@ static int run_one(void *unused, u64 run)
 	return fail_run(&each.options->script, s->commands, &place, NULL, &each.results[run]);
 }
 
-static enum fail_outcome outcome_of(const struct fail_script *s, const struct fail_result *r)
+enum fail_outcome fail_outcome(const struct fail_result *counted, const struct fail_result *r, bool request)
 {
-	bool shown = r->status_errors > s->counted->status_errors;
-
-	if (r->refused && !r->told && !shown)
+	if (r->status_errors > counted->status_errors)
+		return FAIL_TOLD;
+	if (r->refused)
 		return FAIL_REFUSED;
-	return r->refused || r->told || shown ? FAIL_TOLD : FAIL_UNNOTICED;
+	if (r->errors != counted->errors)
+		return FAIL_TOLD;
+	/* Where the script itself provokes errors, this one may be among them. */
+	if (request && !r->silent && !counted->errors && !counted->status_errors)
+		return FAIL_FOUND;
+	return FAIL_UNNOTICED;
 }
 
 static void print_totals(const char *name, const struct fail_totals *t)
@@ -207,12 +210,14 @@ static void told_run(void *unused, u64 run, int status)
 		each.of_script.requests++;
 	else
 		each.of_script.allocations++;
-	outcome = status ? FAIL_FOUND : outcome_of(s, r);
+	outcome = status ? FAIL_FOUND : fail_outcome(s->counted, r, strcmp(place.name, FAIL_ALLOC));
 	each.of_script.outcomes[outcome]++;
-	if (status || each.options->verbose)
+	if (outcome == FAIL_FOUND || each.options->verbose)
 		printf("%s: %s: %s: %s\n", s->path, text, r->what, outcome_names[outcome]);
-	if (status)
+	if (outcome == FAIL_FOUND)
 		printf("  reproduce: multisnap run --fail %s %s\n", text, s->path);
+	if (outcome == FAIL_FOUND && !status)
+		printf("  it failed, and nobody was told\n");
 }
 
 static int run_all(void)

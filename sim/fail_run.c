@@ -20,6 +20,7 @@ static struct {
 	const struct fail_place *place;
 	struct fail_result *result;
 	bool armed;		/* the script is under way, not its judge */
+	u32 removals;		/* under way */
 	bool repeated;		/* the command that was hit */
 	struct script_command *removal; /* script_running() may point into it */
 } run;
@@ -89,6 +90,18 @@ static const char *op_name(blk_opf_t opf, u32 sectors)
 	}
 }
 
+/*
+ * Zeroes are written where the disk cannot zero; dm drops the error of a flush that is part of a write; a removal cannot fail:
+ * what was not durable by then is lost, and the log says so.
+ */
+static bool is_silent(blk_opf_t opf, u32 sectors)
+{
+	const struct script_command *c = script_running();
+	bool part = !sectors && c && c->args.sectors && c->args.opf & REQ_PREFLUSH;
+
+	return (opf & REQ_OP_MASK) == REQ_OP_WRITE_ZEROES || part || run.removals;
+}
+
 static int disk_hook(void *context, blk_opf_t opf, sector_t sector, u32 sectors)
 {
 	unsigned int i = (uintptr_t)context;
@@ -96,11 +109,13 @@ static int disk_hook(void *context, blk_opf_t opf, sector_t sector, u32 sectors)
 
 	if (!run.armed || !is_struck(result->disks[i].name, ++result->disks[i].requests))
 		return 0;
-	if (result->struck == 1)
+	if (result->struck == 1) {
+		result->silent = is_silent(opf, sectors);
 		snprintf(result->what, sizeof(result->what), "%s%s%s of %u sectors at %llu of %s",
 			 opf & REQ_PREFLUSH && sectors ? "flush and " : "", op_name(opf, sectors),
 			 opf & REQ_FUA ? " with FUA" : "", sectors, (unsigned long long)sector,
 			 result->disks[i].name);
+	}
 	return -EIO;
 }
 
@@ -133,38 +148,36 @@ static void __attribute__((noreturn)) found(void *unused, const char *what)
 
 struct begun {
 	const struct script_command *command;
+	sector_t sector;
 	u64 struck, judged;
 };
 
-static u64 begin(const struct script_command *c, u64 judged)
+static u64 begin(const struct script_command *c, sector_t sector, u64 judged)
 {
 	struct begun *b = calloc(1, sizeof(*b));
 
 	if (!b)
 		abort();
-	*b = (struct begun){ .command = c, .struck = run.result->struck, .judged = judged };
+	*b = (struct begun){ .command = c, .sector = sector, .struck = run.result->struck, .judged = judged };
 	return (uintptr_t)b;
 }
 
 static u64 end(u64 begun, int error, bool command)
 {
 	struct begun *b = (struct begun *)(uintptr_t)begun;
-	const struct script_command *c = b->command;
-	u64 judged = b->judged, struck = b->struck;
+	u64 judged = b->judged;
 
+	if (error) {
+		run.result->refused |= command && run.result->struck != b->struck;
+		run.result->errors += (b->command->line * 1000003ULL + b->sector) * 1000003ULL - error;
+	}
 	free(b);
-	if (!error || !run.result->struck || c->expect_error == -error)
-		return judged;
-	if (command && run.result->struck != struck)
-		run.result->refused++;
-	else
-		run.result->told++;
 	return judged;
 }
 
 static u64 io_begin(void *unused, const struct script_command *c, sector_t sector, u32 sectors, const tag_t *tags)
 {
-	return begin(c, judge_hooks.io_begin(NULL, c, sector, sectors, tags));
+	return begin(c, sector, judge_hooks.io_begin(NULL, c, sector, sectors, tags));
 }
 
 static void io_end(void *unused, u64 begun, int error)
@@ -172,13 +185,20 @@ static void io_end(void *unused, u64 begun, int error)
 	judge_hooks.io_end(NULL, end(begun, error, false), error);
 }
 
+static bool is_removal(const struct script_command *c)
+{
+	return c->args.sub && !strcmp(c->args.sub, "remove");
+}
+
 static u64 ctl_begin(void *unused, const struct script_command *c)
 {
-	return begin(c, judge_hooks.ctl_begin(NULL, c));
+	run.removals += is_removal(c);
+	return begin(c, 0, judge_hooks.ctl_begin(NULL, c));
 }
 
 static void ctl_end(void *unused, u64 begun, int error)
 {
+	run.removals -= is_removal(((struct begun *)(uintptr_t)begun)->command);
 	judge_hooks.ctl_end(NULL, end(begun, error, true), error);
 }
 
@@ -222,7 +242,7 @@ static void load_module(void)
 	int r = sim_module_load("dm-multisnapshot");
 
 	if (r == -ENOMEM && run.result->struck && !run.place->lasting) {
-		run.result->refused++;
+		run.result->refused = true;
 		r = sim_module_load("dm-multisnapshot");
 	}
 	if (r && !(r == -ENOMEM && run.result->struck))
@@ -308,6 +328,7 @@ int fail_run(const struct script_options *base, const struct script_command *scr
 	sim_thread_start("judge", judge_thread, NULL);
 	sim_run();
 	result->status_errors = judge_counts()->status_errors;
+	result->silent |= judge_counts()->unasked;
 	world_stop();
 	judge_stop();
 	script_free(run.removal);

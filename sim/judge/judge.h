@@ -39,6 +39,7 @@ struct judge_counts {
 	u64 forks, read_back;	/* snapshots that came into being; devices compared at the end */
 	u64 checks;		/* of stores, offline */
 	u64 status_errors;	/* targets whose status has shown an error: known after judge_end() */
+	u64 unasked;		/* targets that were removed, and nobody had asked what came of a failure */
 };
 const struct judge_counts *judge_counts(void);
 

@@ -146,6 +146,7 @@ static void table_loaded(struct judge_device *d, const char *text, struct judge_
 			strcpy(t->device, d->name);
 			t->chunk = o.chunk;
 			t->preserve = o.preserve;
+			t->sectors = o.sectors;
 			free(t->table);
 			t->table = strdup(o.plain);
 		}
@@ -451,6 +452,11 @@ static bool is_wary(const struct script_command *c)
 	return o.preserve && t && (t->error || t->error_before || t->ended_badly);
 }
 
+static bool has_no_table(const struct judge_device *d)
+{
+	return !d || (!d->active.kind && !d->pending.kind);
+}
+
 /* An error that what was asked for deserves, or what else was going on. */
 static bool deserved(const struct judge_command *cmd, int error)
 {
@@ -462,8 +468,9 @@ static bool deserved(const struct judge_command *cmd, int error)
 		return true;
 	if (t && (t->anything || judge_resized(t)))
 		return true;
-	/* What an earlier failure has left out. */
-	if (!cmd->device && error == -ENXIO && !cmd->target)
+	/* An earlier failure has left out what the script builds upon. */
+	if (judge_faults() && (has_no_table(cmd->device) || cmd->command->expect_error) &&
+	    (error == -ENXIO || error == -EINVAL))
 		return true;
 	switch (cmd->kind) {
 	case JUDGE_NONSENSE:

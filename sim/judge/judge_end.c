@@ -180,7 +180,7 @@ static void judge_removed(struct judge_target *t)
 	strcpy(t->device, DEVICE "-origin");
 	t->loaded = true;
 	t->life++;
-	judge_loaded(t, oracle_sectors(t->oracle));
+	judge_loaded(t, t->sectors);
 	r = world_device_remove(DEVICE "-origin");
 	if (r)
 		judge_found(NULL, "the target cannot be removed: %s", errno_name(r));
@@ -228,6 +228,7 @@ void judge_end(void)
 		else
 			judge_removed(t);
 		judge.counts.status_errors += t->error || t->error_before;
+		judge.counts.unasked += t->ended_badly;
 	}
 	judge.on = false;
 }

@@ -103,6 +103,7 @@ struct judge_target {
 	char device[WORLD_NAME_MAX];	/* of dm */
 	char type[32];
 	char *table;			/* the last one loaded, without sync-snapshots */
+	sector_t sectors;		/* its length */
 	unsigned int chunk;
 	bool preserve;
 	bool loaded;

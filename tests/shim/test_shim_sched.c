@@ -259,6 +259,31 @@ static void settles(void *arg)
 	assert_string_equal(trace, "s");
 }
 
+static struct completion helped;
+
+static void helper(void *arg)
+{
+	sim_wait_stuck();
+	assert_string_equal(trace, "sw");
+	complete(&helped);
+}
+
+/* Who helps comes after who settles, and only when there is a deadlock. */
+static void helps(void *arg)
+{
+	sim_thread_t *thread;
+
+	length = 0;
+	init_completion(&helped);
+	thread = sim_thread_start("helper", helper, NULL);
+	sim_thread_start("sleeper", sleeper, NULL);
+	sim_settle();
+	trace[length++] = 'w';
+	trace[length] = '\0';
+	wait_for_completion(&helped);
+	sim_thread_join(thread);
+}
+
 static void joins(void *arg)
 {
 	sim_thread_t *thread = sim_thread_start("sleeper", sleeper, NULL);
@@ -271,6 +296,7 @@ static void joins(void *arg)
 static void test_settle_and_join(void **state)
 {
 	expect_clean(SIM_FIFO, 0, settles, NULL);
+	expect_clean(SIM_FIFO, 0, helps, NULL);
 	expect_clean(SIM_FIFO, 0, joins, NULL);
 	expect_clean(SIM_RANDOM, 5, joins, NULL);
 }
