@@ -53,10 +53,12 @@ static void right(struct hostile *h, struct crafted *c)
 	record_create(&c->record, FIRST_LEVEL(4));
 	record_create(&c->record, 1ULL << 32 | 1);
 	record_delete(&c->record, FIRST_LEVEL(0));
+	record_cursor(&c->record, false, 0, 7);
+	record_delete(&c->record, FIRST_LEVEL(2)); /* the pass must come round once more */
 	record_cursor(&c->record, false, 5, 0);
 	record_cursor(&c->record, false, 5, 0);
-	record_cursor(&c->record, false, EXCEPTION_CHUNK_END, 0);
 	record_cursor(&c->record, true, 0, 0);
+	record_cursor(&c->record, false, EXCEPTION_CHUNK_END, 0);
 }
 
 /* ---- ADD ---- */
@@ -399,34 +401,43 @@ static const struct craft {
 	{ ": mount count\n", mount_of_the_future },
 };
 
-/* The record becomes the next of the log. */
-static void craft(struct hostile *h, craft_fn *make)
+/* The record becomes the @n-th behind the checkpoint, the ones before it having a sector each; returns its checksum. */
+static u32 craft_nth(struct hostile *h, craft_fn *make, u64 n, u32 mount, u32 prev_crc)
 {
 	u8 *data = calloc(RECORD_SECTORS_MAX, SECTOR_SIZE);
+	sector_t place = h->super.log_next + n - 1;
 	struct crafted c = {
 		.record.data = data,
-		.header.stamp.mount = cpu_to_le32(h->super.mount),
-		.header.stamp.seq = cpu_to_le64(h->super.log_seq + 1),
-		.header.prev_crc = cpu_to_le32(h->super.log_crc),
-		.header.location = cpu_to_le64(h->super.log_next),
+		.header.stamp.mount = cpu_to_le32(mount),
+		.header.stamp.seq = cpu_to_le64(h->super.log_seq + n),
+		.header.prev_crc = cpu_to_le32(prev_crc),
+		.header.location = cpu_to_le64(place),
 		.state.alloc_pos = h->super.alloc_pos,
 	};
 	struct log_header_disk *first = (void *)data;
 	unsigned int sectors;
+	u32 crc;
 
 	make(h, &c);
 	if (!c.header.sectors)
 		c.header.sectors =
 			cpu_to_le32(record_sectors_for(c.record.bytes, h->super.block_sectors));
 	sectors = le32_to_cpu(c.header.sectors);
-	record_seal(&c.record, &c.header);
+	crc = record_seal(&c.record, &c.header);
 	if (c.header.bytes) {
 		first->bytes = c.header.bytes;
 		first->crc = 0;
-		first->crc = cpu_to_le32(~crc32c(~0U, data, sectors * SECTOR_SIZE));
+		crc = ~crc32c(~0U, data, sectors * SECTOR_SIZE);
+		first->crc = cpu_to_le32(crc);
 	}
-	memcpy(h->disk.durable + h->super.log_next * SECTOR_SIZE, data, sectors * SECTOR_SIZE);
+	memcpy(h->disk.durable + place * SECTOR_SIZE, data, sectors * SECTOR_SIZE);
 	free(data);
+	return crc;
+}
+
+static void craft(struct hostile *h, craft_fn *make)
+{
+	craft_nth(h, make, 1, h->super.mount, h->super.log_crc);
 }
 
 static void refused(struct hostile *h, const struct craft *one, unsigned int i)
@@ -460,7 +471,9 @@ static void all_crafts(void *arg)
 	id = h.s.ops->get_next_snapid(h.s.store, 0);
 	CHECK(id == 1ULL << 32, "%llx", id);
 	CHECK(h.s.ops->get_next_snapid(h.s.store, id + 1) == (1ULL << 32 | 1));
-	CHECK(h.s.ops->get_next_snapid(h.s.store, FIRST_LEVEL(3)) == FIRST_LEVEL(4));
+	CHECK(h.s.ops->get_next_snapid(h.s.store, FIRST_LEVEL(1) + 1) == FIRST_LEVEL(4));
+	CHECK(h.s.store->durable.reclaim == RECLAIM_RUNNING);
+	CHECK(h.s.store->durable.cursor_chunk == EXCEPTION_CHUNK_END);
 	hostile_checkpoint(&h.s);
 	double_unload(&h.s);
 	hostile_free(&h);
@@ -469,6 +482,46 @@ static void all_crafts(void *arg)
 static void h25_a_record_that_no_store_wrote_is_refused_and_named(void **state)
 {
 	hostile_run(all_crafts, NULL);
+}
+
+static void next_snapshot(struct hostile *h, struct crafted *c)
+{
+	record_create(&c->record, FIRST_LEVEL(4));
+}
+
+static void another_snapshot(struct hostile *h, struct crafted *c)
+{
+	record_create(&c->record, FIRST_LEVEL(5));
+}
+
+/* Mount counts rise along the log. */
+static void falling_mounts(void *arg)
+{
+	struct hostile h;
+
+	hostile_make(&h, HOSTILE_CHUNKS);
+	for (unsigned int falls = 0; falls < 2; falls++) {
+		u32 mount = h.super.mount, crc;
+
+		hostile_restore(&h);
+		hostile_super(&h)->mount = cpu_to_le32(mount + 1);
+		hostile_super(&h)->mount_seq = cpu_to_le64(h.super.log_seq + 2);
+		hostile_seal_super(&h);
+		crc = craft_nth(&h, next_snapshot, 1, mount + 1, h.super.log_crc);
+		craft_nth(&h, another_snapshot, 2, mount + 1 - falls, crc);
+		CHECK(double_load(&h.s, &h.disk, "") == (falls ? -EPERM : 0));
+		CHECK(hostile_said(": mount count\n") == falls, "%s", hostile_text);
+		if (falls)
+			break;
+		CHECK(h.s.store->log.seq == h.super.log_seq + 2);
+		double_unload(&h.s);
+	}
+	hostile_free(&h);
+}
+
+static void h32_mount_counts_do_not_fall_along_the_log(void **state)
+{
+	hostile_run(falling_mounts, NULL);
 }
 
 /* ---- what an operation says of the tree, which the merge sees ---- */
@@ -554,6 +607,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(h25_a_record_that_no_store_wrote_is_refused_and_named),
 		cmocka_unit_test(h25_a_record_that_contradicts_the_tree_ends_the_merge),
+		cmocka_unit_test(h32_mount_counts_do_not_fall_along_the_log),
 		cmocka_unit_test(h25_nothing_is_removed_from_an_empty_store),
 	};
 
