@@ -3,7 +3,7 @@
  * Writes the samples of all trace formats, those of the tests, as seeds: FOLDER/trace_FORMAT/NUMBER, and each of them, as
  * it is and packed, in FOLDER/trace_detect. The folders must be there. ci/fuzz-seeds runs it.
  */
-#include "trace_samples.h"
+#include "unit/trace_samples.h"
 
 static void write_seed(const char *format, size_t number, const char *filter)
 {
