@@ -65,8 +65,7 @@ static void store_io_not_counted(void)
 
 static void snapshot_io_not_counted(void)
 {
-	struct multisnap_snap *snap =
-		list_first_entry(&ms()->snaps, struct multisnap_snap, list);
+	struct multisnap_snap *snap = list_first_entry(&ms()->snaps, struct multisnap_snap, list);
 	struct async_io r;
 	int held = disk_delay_hold(disk_top("origin"), DISK_OP_READ, 0, 0);
 
@@ -113,6 +112,52 @@ static void part_ended_twice(void)
 	CHECK(w.ended);
 }
 
+/* The same, and the exceptions themselves. */
+static void groups_left_over(void)
+{
+	struct dm_multisnap *s = ms();
+	struct group *next = s->collecting == &s->groups[0] ? &s->groups[1] : &s->groups[0];
+	struct list_head exception;
+	struct async_io w;
+
+	list_add(&exception, &next->pending);
+	async_start(&w, "ms", REQ_OP_WRITE, 0, 1, 9);
+	sim_settle();
+	list_del(&exception);
+	CHECK(w.ended);
+}
+
+/* A group is durable while one of its copies is under way. */
+static void durable_before_copied(void)
+{
+	struct dm_multisnap *s = ms();
+	struct async_io w;
+	int held = disk_delay_hold(disk_top("store"), DISK_OP_FLUSH, 0, 0);
+
+	async_start(&w, "ms", REQ_OP_WRITE, 0, 1, 9);
+	sim_settle();
+	CHECK(s->committing && !s->closed->copies);
+	s->closed->copies = 1;
+	disk_delay_release(disk_top("store"), held);
+	sim_settle();
+	CHECK(w.ended);
+}
+
+static void bulk_not_counted(void)
+{
+	struct dm_multisnap *s = ms();
+	struct async_io w;
+	int held = disk_delay_hold(disk_top("store"), DISK_OP_WRITE, 0, 0);
+
+	async_start(&w, "ms", REQ_OP_DISCARD, 0, CHUNK, 9);
+	sim_settle();
+	CHECK(s->nr_bulk == 1);
+	s->nr_bulk = 0;
+	disk_delay_release(disk_top("store"), held);
+	sim_settle();
+	CHECK(w.ended && !s->nr_bulk);
+}
+
 static const struct fault {
 	const char *finding;
 	void (*broken)(void);
@@ -120,6 +165,8 @@ static const struct fault {
 	{ "commit.c", groups_mixed },		{ "epoch.c", epoch_left_twice },
 	{ "worker.c", store_io_not_counted },	{ "snapshot.c", snapshot_io_not_counted },
 	{ "copy.c", group_copies_not_counted }, { "copy.c", part_ended_twice },
+	{ "commit.c", groups_left_over },	{ "commit.c", durable_before_copied },
+	{ "worker.c", bulk_not_counted },
 };
 
 static void set_up(const char *table)
