@@ -49,6 +49,7 @@ struct sim_step {
 	const char *name;	/* of the lock, ...; or NULL */
 	const char *site;	/* file:line, or NULL */
 	u32 caller;		/* in place of a site, of an atomic access or a store: the low half of a return address; or 0 */
+	u32 stored_by;		/* the process whose store others see by this step; or 0 */
 	const void *event;	/* of an interrupt that begins: for sim_describe_interrupt(), until it has begun */
 };
 
@@ -69,6 +70,8 @@ struct sim_explorer {
 	/* Memory is given out, or back: what was known about accesses to it is of no use any more. */
 	void (*allocated)(const void *start, size_t size);
 	void (*freed)(const void *start, size_t size);
+	/* What the step that runs does besides, in words; NULL: nobody wants to know. */
+	void (*note)(const char *text);
 	/* Others may see a store late: that they see it is a step of its own, in place of a SIM_WRITE (sim_store()). */
 	bool late_stores;
 };

@@ -128,6 +128,19 @@ static bool is_bounded(void)
 	return x->preemptions != NO_LIMIT;
 }
 
+/* Whose step it is. That others see a store is done for the one that has stored. */
+static u32 runs_for(u32 step)
+{
+	const struct step *s = trace_step(step);
+
+	return s->does.stored_by ? s->does.stored_by : s->process;
+}
+
+static u32 process_before(const struct node *node)
+{
+	return node->step ? runs_for(node->step - 1) : x->first_process;
+}
+
 /* ---- the other order of a race ---- */
 
 static void plan(struct node *node, u32 process)
@@ -146,7 +159,7 @@ static void reverse_earlier(const struct race *race)
 	u32 step = race->first, process = trace_step(race->second)->process;
 	struct node *node;
 
-	while (step && trace_step(step - 1)->process == trace_step(step)->process)
+	while (step && runs_for(step - 1) == runs_for(step))
 		step--;
 	node = node_of(step);
 	if (node_is_ready(node, process)) {
@@ -221,8 +234,12 @@ struct node *node_add(const struct sim_step *ready, u32 n, struct checkpoint *ch
 	struct node *node = node_push(checkpoint);
 
 	node->step = trace_length();
-	for (u32 i = 0; i < n; i++)
+	node->own_store = 0;
+	for (u32 i = 0; i < n; i++) {
 		*push(&node->ready) = ready[i].process;
+		if (ready[i].stored_by && ready[i].stored_by == process_before(node) && !node->own_store)
+			node->own_store = ready[i].process;
+	}
 	/* What sleeps may have been seen only beyond the bound. */
 	if (reduce && !is_bounded())
 		inherit_sleepers(node);
@@ -240,18 +257,16 @@ struct node *node_add_value(u32 n)
 	return node;
 }
 
-static u32 process_before(const struct node *node)
-{
-	return node->step ? trace_step(node->step - 1)->process : x->first_process;
-}
-
-/* The one that ran last goes on where it can: so schedules have few preemptions. Else the first. */
+/* The one that ran last goes on where it can, if need be by others seeing its stores: so schedules have few preemptions. Else the first. */
 bool node_first_choice(const struct node *node, u32 *process)
 {
 	u32 last = process_before(node);
 
 	*process = last;
 	if (node_is_ready(node, last) && !sleeps(node->sleep.at, node->sleep.nr, last))
+		return true;
+	*process = node->own_store;
+	if (*process && !sleeps(node->sleep.at, node->sleep.nr, *process))
 		return true;
 	for (u32 i = 0; i < node->ready.nr; i++) {
 		*process = node->ready.at[i];

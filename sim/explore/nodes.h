@@ -26,6 +26,7 @@ struct node {
 	u32 process; /* chosen */
 	u32 preemptions; /* up to here */
 	GROWING(u32) ready;
+	u32 own_store; /* ready: others see a store of the one that ran last; or 0 */
 	GROWING(u32) todo;
 	GROWING(struct sleeper) sleep;
 	GROWING(struct sleeper) done; /* owns its touches */

@@ -206,6 +206,12 @@ static void freed(const void *start, size_t size)
 		race_freed(start, size);
 }
 
+static void note(const char *text)
+{
+	if (!x->repeating)
+		story_note("%s", text);
+}
+
 static struct sim_explorer explorer = {
 	.pick = pick,
 	.choose = choose,
@@ -227,6 +233,7 @@ void search_begin(void)
 	x->inside = true;
 	x->result.began = true;
 	explorer.late_stores = !x->options.no_late_stores;
+	explorer.note = x->options.story ? note : NULL;
 	nodes_first_process(sim_process());
 	if (!x->options.no_races)
 		race_pause(false);

@@ -175,6 +175,7 @@ static inline void submit_to_device(struct bio *bio)
 {
 	if (bio->bi_bdev->bd_simdisk) {
 		bio->bi_disk_timed = false;
+		sched_note_sent(bio);
 		disk_submit(bio->bi_bdev->bd_simdisk, bio);
 	} else {
 		dm_submit_bio(bio);

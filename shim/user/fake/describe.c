@@ -48,20 +48,39 @@ static const char *op_name(const struct bio *bio)
 	}
 }
 
+/* "read of sectors 0+8" */
+static size_t describe_bio(const struct bio *bio, char *buf, size_t size)
+{
+	size_t n = (size_t)scnprintf(buf, size, "%s", op_name(bio));
+
+	if (bio_sectors(bio))
+		n += (size_t)scnprintf(buf + n, size - n, " of sectors %llu+%u", bio->bi_iter.bi_sector, bio_sectors(bio));
+	return n;
+}
+
+void describe_sent(const struct bio *bio)
+{
+	char text[120];
+	size_t n = (size_t)scnprintf(text, sizeof(text), "sends ");
+
+	n += describe_bio(bio, text + n, sizeof(text) - n);
+	scnprintf(text + n, sizeof(text) - n, " to %s", bio->bi_bdev->bd_name);
+	sched_explorer->note(text);
+}
+
 const char *sim_describe_interrupt(const struct sim_step *step, char *buf, size_t size)
 {
 	const struct sim_event *event = step->event;
 	const struct bio *bio;
+	size_t n;
 
 	if (!event || !event->is_bio) {
 		scnprintf(buf, size, "interrupt");
 		return NULL;
 	}
 	bio = container_of((const u64(*)[7])event, struct bio, bi_event);
-	scnprintf(buf, size, "%s of sectors %llu+%u is done", op_name(bio), bio->bi_iter.bi_sector,
-		  bio_sectors(bio));
-	if (!bio_sectors(bio))
-		scnprintf(buf, size, "flush is done");
+	n = describe_bio(bio, buf, size);
+	scnprintf(buf + n, size - n, " is done");
 	return bio->bi_bdev->bd_name;
 }
 

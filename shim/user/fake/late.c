@@ -180,6 +180,7 @@ struct sim_step late_step(const struct sim_event *event)
 		.interrupt = store->thread->is_irq,
 		.thread = store->thread->name,
 		.what = "others see its store",
+		.stored_by = store->thread->process,
 		.caller = store->caller,
 	};
 }

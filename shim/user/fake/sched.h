@@ -228,6 +228,13 @@ void sched_point_slow(const struct sched_wait *wait, bool (*may_go_on)(const voi
 	} while (0)
 #define sched_stuck(thread) ((thread)->may_go_on != NULL)
 void late_settle(void);
+/* A disk gets a request. */
+void describe_sent(const struct bio *bio);
+#define sched_note_sent(bio)                                                                    \
+	do {                                                                                    \
+		if (unlikely(sched_explorer && sched_explorer->note))                           \
+			describe_sent(bio);                                                     \
+	} while (0)
 /* Number a process that comes into being. */
 void sched_number_process(u32 *process);
 #define sched_new_process(process) sched_number_process(process)
@@ -237,6 +244,7 @@ void sched_number_process(u32 *process);
 #define sched_access_part(object, part, kind) ((void)0)
 #define sched_tell_memory(what, start, size) ((void)0)
 #define sched_explored() false
+#define sched_note_sent(bio) ((void)0)
 #define sched_order(what, name, site) ((void)0)
 #define sched_stuck(thread) false
 #define sched_new_process(process) ((void)0)
