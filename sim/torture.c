@@ -41,10 +41,22 @@ const char *const torture_count_names[TC_NR] = {
 	[TC_GIVEN_UP] = "given-up",
 };
 
+/* One byte, or two where that may not do, or eight. */
+static u64 next_draw(struct torture *t, u64 n)
+{
+	u64 bytes = n <= 256 ? 1 : n <= 65536 ? 2 : 8, value = 0;
+
+	while (bytes-- && t->drawn < t->options->nr_draws)
+		value = value << 8 | t->options->draws[t->drawn++];
+	return value % n;
+}
+
 u64 torture_random(struct torture *t, u64 n)
 {
 	u64 z = t->rng += 0x9E3779B97F4A7C15ULL; /* splitmix64 */
 
+	if (t->drawn < t->options->nr_draws)
+		return next_draw(t, n);
 	z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ULL;
 	z = (z ^ (z >> 27)) * 0x94D049BB133111EBULL;
 	return (z ^ (z >> 31)) % n;
@@ -97,6 +109,8 @@ static void report_and_exit(struct torture *t, const char *what)
 {
 	char line[256];
 
+	if (t->options->found)
+		t->options->found(what);
 	torture_reproducer(t->options, line, sizeof(line));
 	progress_clear();
 	printf("seed %llu: after %llu operations: %s\n  reproduce: %s\n",
@@ -162,7 +176,8 @@ static void draw_sizes(struct torture *t)
 				     PICK(t, 1, 2, 4, 8, 8, 16, 16, 32, 128);
 	if (c->chunk_sectors < t->align)
 		c->chunk_sectors = t->align;
-	chunks = 8 + torture_random(t, torture_chance(t, 30) ? 400 : 60);
+	chunks = t->options->draws ? 2 + torture_random(t, 8) :
+				     8 + torture_random(t, torture_chance(t, 30) ? 400 : 60);
 	c->origin_sectors = chunks * c->chunk_sectors;
 	/* An odd size: the last chunk is cut. */
 	if (torture_chance(t, 60) && c->chunk_sectors > t->align)
@@ -171,7 +186,7 @@ static void draw_sizes(struct torture *t)
 	copies = c->small_store ? chunks / 2 + torture_random(t, 2 * chunks) : chunks * 40 + 1000;
 	c->store_sectors = copies * c->chunk_sectors;
 	if (mikulas)
-		c->store_sectors += 40000 + 64 * c->chunk_sectors;
+		c->store_sectors += t->options->draws ? 640 : 40000 + 64 * c->chunk_sectors;
 	c->store_sectors -= c->store_sectors % t->align;
 }
 
@@ -207,11 +222,16 @@ static void draw_config(struct torture *t)
 
 /* ---- threads ---- */
 
+static bool more(const struct torture *t)
+{
+	return t->ops_done < t->options->ops && (!t->options->draws || t->drawn < t->options->nr_draws);
+}
+
 static void worker(void *arg)
 {
 	struct torture *t = arg;
 
-	while (t->ops_done < t->options->ops) {
+	while (more(t)) {
 		t->ops_done++;
 		torture_io_batch(t);
 	}
@@ -336,7 +356,7 @@ static void manager(void *arg)
 	}
 	if (t->config.delays)
 		delays = sim_thread_start("delays", delayer, t);
-	while (t->ops_done < t->options->ops) {
+	while (more(t)) {
 		t->ops_done++;
 		if (torture_chance(t, 50))
 			torture_admin(t);

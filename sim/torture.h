@@ -72,6 +72,13 @@ struct torture_options {
 	bool no_faults;
 	bool trace_log;
 	unsigned int verbose;	/* 1: what the manager does, 2: each bio; on stderr */
+	/*
+	 * Instead of the seed: all that is drawn comes from these bytes. When there are no more, there are no more
+	 * operations either. Sizes are small.
+	 */
+	const u8 *draws;
+	size_t nr_draws;
+	void (*found)(const char *what); /* instead of the message and the exit; does not return */
 };
 
 /* Drawn from the seed. */
@@ -105,6 +112,7 @@ struct torture {
 	const struct torture_options *options;
 	struct torture_config config;
 	u64 rng;
+	size_t drawn;			/* of options->draws */
 	u64 ops_done;
 	u64 last_op_ns;
 	struct oracle *oracle;

@@ -24,6 +24,8 @@ void bounded_destroy(struct bounded *b);
 
 /* About @ops operations on a device of a few chunks; free() it. */
 char *random_script(u64 seed, u32 ops);
+/* The same, with all that is random taken from these bytes; with them end the operations. */
+char *drawn_script(const u8 *draws, size_t nr, u32 ops);
 
 struct trace_work;
 

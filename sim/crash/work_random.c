@@ -17,6 +17,8 @@
 struct random_work {
 	FILE *out;
 	u64 state;
+	const u8 *draws; /* come first */
+	size_t nr_draws;
 	u32 fill, label;
 	u32 sectors, chunk, largest;	/* chunks of a request */
 	u32 unit;	/* sectors of a block of the store: requests are of whole ones */
@@ -29,8 +31,23 @@ struct random_work {
 	u32 next_sub[64];
 };
 
+/* Of the bytes: one, or two where that may not do. */
+static u32 next_draw(struct random_work *w, u32 n)
+{
+	u32 value = *w->draws++;
+
+	w->nr_draws--;
+	if (n > 256 && w->nr_draws) {
+		value = value << 8 | *w->draws++;
+		w->nr_draws--;
+	}
+	return value % n;
+}
+
 static u32 draw(struct random_work *w, u32 n)
 {
+	if (w->nr_draws)
+		return next_draw(w, n);
 	w->state = crash_mix(w->state, 0x5EED);
 	return w->state % n;
 }
@@ -356,22 +373,43 @@ static void put_op(struct random_work *w)
 		put_fault(w);
 }
 
+static FILE *begin(struct random_work *w, char **text, size_t *size)
+{
+	char store[40];
+
+	draw_config(w);
+	draw_store(w, store, sizeof(store));
+	w->out = open_memstream(text, size);
+	if (!w->out)
+		abort();
+	fprintf(w->out, "disk origin %us\ndisk store %s\n", w->sectors, store);
+	put_load(w);
+	fprintf(w->out, "write ms 0 %u fill=%u\n", w->sectors, w->fill++);
+	return w->out;
+}
+
 char *random_script(u64 seed, u32 ops)
 {
 	struct random_work w = { .state = crash_mix(seed, 0xACE), .fill = 1 };
-	char *text = NULL, store[40];
+	char *text = NULL;
 	size_t size;
+	FILE *out = begin(&w, &text, &size);
 
-	draw_config(&w);
-	draw_store(&w, store, sizeof(store));
-	w.out = open_memstream(&text, &size);
-	if (!w.out)
-		abort();
-	fprintf(w.out, "disk origin %us\ndisk store %s\n", w.sectors, store);
-	put_load(&w);
-	fprintf(w.out, "write ms 0 %u fill=%u\n", w.sectors, w.fill++);
 	while (ops--)
 		put_op(&w);
-	fclose(w.out);
+	fclose(out);
+	return text;
+}
+
+char *drawn_script(const u8 *draws, size_t nr, u32 ops)
+{
+	struct random_work w = { .draws = draws, .nr_draws = nr, .fill = 1 };
+	char *text = NULL;
+	size_t size;
+	FILE *out = begin(&w, &text, &size);
+
+	while (ops-- && w.nr_draws)
+		put_op(&w);
+	fclose(out);
 	return text;
 }
