@@ -95,9 +95,10 @@ class Build:
             for path, folders, names in os.walk(full):
                 folders[:] = [d for d in folders if d != "__pycache__"]
                 files += [os.path.relpath(os.path.join(path, n), self.top) for n in names]
+        wanted = set(files)
         for path, _, names in os.walk(self.src):
             for name in names:
-                if os.path.relpath(os.path.join(path, name), self.src) not in set(files):
+                if os.path.relpath(os.path.join(path, name), self.src) not in wanted:
                     os.unlink(os.path.join(path, name))
         for file in files:
             here, there = os.path.join(self.top, file), os.path.join(self.src, file)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 """What may kill a mutant: the checks, in the order in which they are asked.
 
-A check is one command that must end with 0. It is asked only where it reaches the mutated statement (by gcov, in the original
-program; what is never executed cannot make a difference). In an engine those come first that execute little of the
-product.
+A check is one command that must end with 0. It is asked only where it reaches the mutated statement (by gcov, in the
+original program; what is never executed cannot make a difference). In an engine those come first that execute little of
+the product.
 """
 import hashlib
 import json
@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 from mutants_build import PRODUCT, MODULE, BuildError, run
 
-ENGINES = ("unit", "scripts", "torture", "crash", "explore", "replay", "long")
+ENGINES = ("unit", "scripts", "fuzz", "torture", "crash", "explore", "replay", "long")
 # Those of ctest that take long: after all others, and asked about everything that is linked into them.
 LONG = ("test_mikulas_random", "test_mikulas_cost", "test_mikulas_tree", "crash-totals")
 # Tests of the simulated kernel, of trace readers and of the explorer, whose scenarios are asked.
@@ -59,6 +59,8 @@ def of_ctest(build):
             engine = "torture"
         elif name.startswith("scenario-"):
             engine = "scripts"
+        elif name.startswith("fuzz-"):      # the corpora
+            engine = "fuzz"
         else:
             engine = "unit"
         yield Check(engine, name, command)
@@ -185,30 +187,31 @@ def stamp(build, check):
     return total.hexdigest()[:20]
 
 
-def measure(build, say):
-    """All checks with their cost and what they reach, and the lines that have code. Kept while the programs are the same."""
-    kept = os.path.join(build.root, "checks.json")
-    checks = all_checks(build)
-    known = {}
-    if os.path.exists(kept):
-        with open(kept, encoding="utf-8") as f:
-            known = json.load(f)
+def measure(build, engines, say):
+    """Checks of these engines with their cost and what they reach; and the lines that have code. Kept while the programs stay."""
+    checks = [c for c in all_checks(build) if c.engine in engines]
     tmp = os.path.join(build.root, "measure")
     code = {}
+    os.makedirs(os.path.join(build.root, "checks"), exist_ok=True)
     for number, check in enumerate(checks):
+        kept = os.path.join(build.root, "checks", check.name + ".json")
         mark = stamp(build, check)
-        entry = known.get(check.name)
-        if not entry or entry["stamp"] != mark:
+        entry = {}
+        if os.path.exists(kept):
+            with open(kept, encoding="utf-8") as f:
+                entry = json.load(f)
+        if entry.get("stamp") != mark:
             say(f"measuring {number + 1} of {len(checks)}: {check.name}")
-            entry = known[check.name] = {"stamp": mark, **measure_one(build, check, tmp)}
+            entry = {"stamp": mark, **measure_one(build, check, tmp)}
             with open(kept + ".new", "w", encoding="utf-8") as f:
-                json.dump(known, f)
+                json.dump(entry, f)
             os.rename(kept + ".new", kept)
         check.cpu_s, check.executed = entry["cpu_s"], entry["executed"]
         check.lines = {file: set(lines) for file, lines in entry["lines"].items()}
         for file, lines in entry["code"].items():
             code.setdefault(file, set()).update(lines)
-    return sorted((c for c in checks if c.lines or c.engine == "long"), key=lambda c: (ENGINES.index(c.engine), c.executed, c.name)), code
+    asked = [c for c in checks if c.lines or c.engine == "long"]
+    return sorted(asked, key=lambda c: (ENGINES.index(c.engine), c.executed, c.name)), code
 
 
 def measure_one(build, check, tmp):
