@@ -5,6 +5,7 @@
  */
 #include "../shim/finding.h"
 
+#include "disk.h"
 #include "explore.h"
 #include "race.h"
 #include "race_tsan.h"
@@ -131,6 +132,54 @@ static void locks_order(void **state)
 {
 	expect_always_quiet(both_locked);
 	expect_always_race(one_unlocked, "data race");
+}
+
+/* What commutes for the search must order nothing: who comes first at a reserve that is large enough is one trace. */
+static struct dm_io_client *client;
+
+static void read_then_write(void *sector)
+{
+	static u8 bytes[2][SECTOR_SIZE];
+	struct dm_io_region where = { disk_bdev("d"), (uintptr_t)sector, 1 };
+	struct dm_io_request request = { .bi_opf = REQ_OP_READ,
+					 .mem.type = DM_IO_KMEM,
+					 .mem.ptr.addr = bytes[where.sector],
+					 .client = client };
+
+	/* After it for the one, before it for the other. */
+	if (!sector)
+		__tsan_write8(&word);
+	assert_int_equal(dm_io(&request, 1, &where, NULL, 0), 0);
+	if (sector)
+		__tsan_write8(&word);
+}
+
+static void one_reserve(void *arg)
+{
+	struct disk *disk = disk_ram_create("d", 8);
+	sim_thread_t *first, *second;
+
+	/* A world that ended in a finding has left its disk behind. */
+	if (disk_bdev("d")) {
+		struct disk *left = disk_bdev("d")->bd_simdisk;
+
+		disk_unregister("d");
+		disk_destroy(left);
+	}
+	assert_non_null(disk_register("d", disk, SECTOR_SIZE));
+	client = dm_io_client_create();
+	first = sim_thread_start("first", read_then_write, NULL);
+	second = sim_thread_start("second", read_then_write, (void *)1);
+	sim_thread_join(first);
+	sim_thread_join(second);
+	dm_io_client_destroy(client);
+	disk_unregister("d");
+	disk_destroy(disk);
+}
+
+static void reserves_order_nothing(void **state)
+{
+	expect_always_race(one_reserve, "data race");
 }
 
 /* Errors of copies: counted down by two, the last one looks (H04). */
@@ -416,6 +465,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(locks_order),
+		cmocka_unit_test(reserves_order_nothing),
 		cmocka_unit_test(h04_errors_are_published_before_the_count),
 		cmocka_unit_test(queued_work_sees_what_was_before),
 		cmocka_unit_test(wake_ups_order),

@@ -4,7 +4,7 @@
  *
  * In the kernel these are mempools: as long as memory can be had, they do not limit anything; when
  * it can not, there are 16 and 8. The fifo strategy is a machine with memory, the others one
- * without.
+ * without. Taking one orders nothing, nor does giving it back; but waiting for one does.
  */
 #ifndef FAKE_JOB_POOL_H
 #define FAKE_JOB_POOL_H
@@ -27,14 +27,11 @@ static inline bool job_pool_try(struct job_pool *pool)
 	if (taken)
 		pool->free--;
 	sched_exit();
-	if (taken)
-		sched_hb_acquire(pool);
 	return taken;
 }
 
 static inline void job_pool_put(struct job_pool *pool)
 {
-	sched_hb_release(pool);
 	sched_enter();
 	sched_access(pool, list_empty(&pool->wait.head) ? SIM_ADD : SIM_WRITE);
 	pool->free++;
