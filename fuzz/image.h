@@ -118,6 +118,7 @@ struct truth {
 	sector_t sectors;		/* of each device */
 	u32 write_no;
 	tag_t origin[TRUTH_SECTORS_MAX];
+	bool more;			/* snapshots than these */
 	unsigned int nr;
 	struct truth_snapshot snapshots[TRUTH_SNAPSHOTS_MAX];
 };

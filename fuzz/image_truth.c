@@ -176,8 +176,10 @@ static void look_at(struct truth *t, snapid_t id)
 {
 	struct truth_snapshot *s = &t->snapshots[t->nr];
 
-	if (t->nr == TRUTH_SNAPSHOTS_MAX)
+	if (t->nr == TRUTH_SNAPSHOTS_MAX) {
+		t->more = true;
 		return;
+	}
 	s->id = id;
 	s->known = false;
 	t->nr++;
@@ -193,7 +195,7 @@ static void compare_ids(struct truth *t, const struct target_status *st, const c
 {
 	char id[32];
 
-	if (st->error || t->nr == TRUTH_SNAPSHOTS_MAX)
+	if (st->error || t->more)
 		return;
 	if (st->nr != t->nr)
 		sim_fail("%s: there are %u snapshots, %u are known", when, st->nr, t->nr);
@@ -232,6 +234,8 @@ void truth_create(struct truth *t, unsigned int master, unsigned int suspend_fla
 	bool known = master == TRUTH_ORIGIN || (t->snapshots[master].known && !t->run->head->edits);
 	int r;
 
+	if (t->nr == TRUTH_SNAPSHOTS_MAX)
+		return;
 	if (master != TRUTH_ORIGIN)
 		snprintf(text, sizeof(text), "create_subsnap %s", name_of(t, master, id, sizeof(id)));
 	r = dmctl_message("ms", text);
@@ -243,7 +247,7 @@ void truth_create(struct truth *t, unsigned int master, unsigned int suspend_fla
 		sim_fail("%s prepares an id that exists", text);
 	if (dmctl_suspend("ms", suspend_flags) || dmctl_resume("ms"))
 		sim_fail("suspend and resume fail");
-	if (!r && t->nr < TRUTH_SNAPSHOTS_MAX) {
+	if (!r) {
 		struct truth_snapshot *s = &t->snapshots[t->nr];
 
 		s->id = st.prepared;
