@@ -26,6 +26,8 @@ struct fail_script {
 
 static const char *const outcome_names[] = { "refused", "told", "unnoticed", "FINDING" };
 
+static const char untold[] = "  it failed, and nobody was told";
+
 struct fail_totals {
 	u64 allocations, requests;
 	u64 outcomes[FAIL_OUTCOMES];
@@ -217,7 +219,7 @@ static void told_run(void *unused, u64 run, int status)
 	if (outcome == FAIL_FOUND)
 		printf("  reproduce: multisnap run --fail %s %s\n", text, s->path);
 	if (outcome == FAIL_FOUND && !status)
-		printf("  it failed, and nobody was told\n");
+		printf("%s\n", untold);
 }
 
 static int run_all(void)
@@ -240,8 +242,9 @@ static int run_all(void)
 
 /* ---- one of them ---- */
 
-static int run_place(const struct fail_options *o, const struct script_command *script)
+static int run_place(const struct fail_options *o, const struct fail_script *s)
 {
+	enum fail_outcome outcome;
 	struct fail_result result;
 	struct fail_place place;
 	int status;
@@ -250,9 +253,14 @@ static int run_place(const struct fail_options *o, const struct script_command *
 		sim_message("--fail %s: not alloc=N or DISK=N, with a + behind it for all that follow", o->place);
 		return SIM_EXIT_USAGE;
 	}
-	status = fail_run(&o->script, script, &place, stdout, &result);
-	printf("%s failed: %s\n", o->place, result.what);
-	return status;
+	if (!count_all())
+		return SIM_EXIT_FOUND;
+	status = fail_run(&o->script, s->commands, &place, stdout, &result);
+	outcome = status ? FAIL_FOUND : fail_outcome(s->counted, &result, strcmp(place.name, FAIL_ALLOC));
+	printf("%s: %s: %s\n", o->place, result.what, outcome_names[outcome]);
+	if (outcome == FAIL_FOUND && !status)
+		printf("%s\n", untold);
+	return outcome == FAIL_FOUND ? SIM_EXIT_FOUND : SIM_EXIT_OK;
 }
 
 int fail_each(const struct fail_options *o)
@@ -275,7 +283,7 @@ int fail_each(const struct fail_options *o)
 			status = SIM_EXIT_USAGE;
 	}
 	if (status == SIM_EXIT_OK && o->place)
-		status = run_place(o, each.scripts[0].commands);
+		status = run_place(o, each.scripts);
 	else if (status == SIM_EXIT_OK)
 		status = count_all() ? run_all() : SIM_EXIT_FOUND;
 	for (unsigned int i = 0; i < each.nr_scripts; i++)
