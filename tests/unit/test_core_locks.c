@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What is to be called under a lock says so when it is called without: at once, before it has touched anything. Not
+ * here: the three that look at their bio first, which would have to be a clone of device-mapper.
+ */
+#include "../shim/finding.h"
+
+#include "multisnap.h"
+
+static struct dm_multisnap multisnap, *s = &multisnap;
+static struct pending_exception pending, *pe = &pending;
+static struct dm_multisnap_background_work work;
+static struct dm_multisnap_io io;
+static struct bio_track track;
+static struct list_head list;
+static struct bio bio;
+
+/* The function, and arguments. */
+#define FUNCTIONS(X) \
+	X(multisnap_mark_dirty, s) \
+	X(dm_multisnap_request_commit, s) \
+	X(dm_multisnap_groups_held, s) \
+	X(multisnap_advance_groups, s) \
+	X(dm_multisnap_commit_done, s, 0) \
+	X(multisnap_abandon_groups, s) \
+	X(multisnap_groups_idle, s) \
+	X(multisnap_changes_seq, s) \
+	X(multisnap_remember_copied, s, 0) \
+	X(__multisnap_is_writable, s, 0) \
+	X(multisnap_copies_ended, s, &list) \
+	X(multisnap_refresh_unshared, s) \
+	X(multisnap_epoch_enter, s) \
+	X(__multisnap_epoch_leave, s, 0) \
+	X(multisnap_try_epoch, s) \
+	X(dm_multisnap_epoch, s) \
+	X(dm_multisnap_want_epoch, s, 1) \
+	X(multisnap_pass_through, s) \
+	X(dm_multisnap_invalidate_done, s, 0) \
+	X(multisnap_handle_error, s) \
+	X(multisnap_being_deleted, s, 0) \
+	X(multisnap_alloc_pending, s, 0) \
+	X(multisnap_free_pending, pe) \
+	X(multisnap_add_pending, pe) \
+	X(multisnap_find_pending, s, 0) \
+	X(multisnap_find_conflict, s, 0, 0) \
+	X(multisnap_release_pending, pe) \
+	X(multisnap_detach, s, 0) \
+	X(multisnap_start, s) \
+	X(dm_multisnap_submit_io, s, &io) \
+	X(dm_multisnap_queue_work, s, &work) \
+	X(dm_multisnap_cancel_work, s, &work) \
+	X(multisnap_run_background, s) \
+	X(dm_multisnap_status_assert_locked, s) \
+	X(dm_multisnap_assert_locked, s) \
+	X(__multisnap_is_tracked, s, 0, 0) \
+	X(multisnap_is_tracked, s, 0, 0) \
+	X(__multisnap_untrack_read, s, &track) \
+	X(multisnap_queue_bio, s, &bio) \
+	X(dm_multisnap_event, s) \
+	X(multisnap_event_seq, s) \
+	X(multisnap_fail_bio, s, &bio) \
+	X(multisnap_submit_bio, s, &bio, NULL, 0) \
+	X(dm_multisnap_want_memory, s) \
+	X(multisnap_stopped, s)
+
+#define CALL(name, ...)                    \
+	static void call_##name(void *arg) \
+	{                                  \
+		mutex_init(&s->lock);      \
+		mutex_init(&s->status_lock); \
+		spin_lock_init(&s->io_lock); \
+		INIT_LIST_HEAD(&list);     \
+		pe->s = s;                 \
+		name(__VA_ARGS__);         \
+	}
+FUNCTIONS(CALL)
+
+#define ENTRY(name, ...) { #name, call_##name },
+static const struct {
+	const char *name;
+	void (*call)(void *arg);
+} functions[] = { FUNCTIONS(ENTRY) };
+
+static void test_a_missing_lock_is_told(void **state)
+{
+	for (unsigned int i = 0; i < ARRAY_SIZE(functions); i++) {
+		const char *text;
+
+		memset(s, 0, sizeof(*s));
+		text = finding_of(SIM_FIFO, 1, functions[i].call, NULL);
+		if (!text || !strstr(text, "not held")) {
+			print_error("%s() without its lock: %s\n", functions[i].name, text ? text : "no finding");
+			fail();
+		}
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_missing_lock_is_told),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
