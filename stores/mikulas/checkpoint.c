@@ -149,8 +149,6 @@ static int write_super(struct dm_exception_store *store)
 	const struct group_state *state = &ckpt->state;
 	struct super next = store->super;
 
-	if (store->super_busy)
-		return -EAGAIN;
 	if (store->data.working.used != state->nr_exceptions ||
 	    store->meta.working.used != ckpt->merge.tree_blocks)
 		return store_fail(store, -EPERM, "counts of maps and tree differ",

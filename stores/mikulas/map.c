@@ -123,9 +123,8 @@ static void entry_load(struct map_entry *entry, const struct map_disk *map, u32 
 static int find_step(struct dm_exception_store *store, struct space *space, u64 bit, u64 *next)
 {
 	struct map_entry entry = space->committed;
-	unsigned int level = space->shape.levels;
 
-	while (level--) {
+	for (unsigned int level = space->shape.levels - 1;; level--) {
 		const struct map_disk *map;
 		struct cblock *block;
 		u32 within, zero;
@@ -152,7 +151,6 @@ static int find_step(struct dm_exception_store *store, struct space *space, u64 
 		map_index(space, level, bit, &within);
 		entry_load(&entry, map, within);
 	}
-	return -EPERM;
 }
 
 int space_find(struct dm_exception_store *store, struct space *space, u64 begin, u64 end,

@@ -23,7 +23,7 @@ static sector_t log_end(struct dm_exception_store *store)
 	return store->log.first + store->log.sectors;
 }
 
-/* Have @sectors from @sector in the window. -EIO. */
+/* Have @sectors from @sector, which are not more than a record has, in the window. -EPERM. */
 static int window_at(struct dm_exception_store *store, struct window *w, sector_t sector,
 		     unsigned int sectors, const u8 **data)
 {
@@ -32,8 +32,6 @@ static int window_at(struct dm_exception_store *store, struct window *w, sector_
 	if (!w->sectors || sector < w->at || sector + sectors > w->at + w->sectors) {
 		w->at = sector;
 		w->sectors = min_t(sector_t, store->super.record_sectors, log_end(store) - sector);
-		if (store_broken(store, sectors > w->sectors))
-			return -EPERM;
 		r = dm_multisnap_sync_io(store->dm, REQ_OP_READ | REQ_META, w->at, w->sectors,
 					 w->data);
 		if (r) {
