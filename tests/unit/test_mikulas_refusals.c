@@ -143,6 +143,39 @@ static void chunks_and_snapshots_that_cannot_be_are_refused(void **state)
 	double_run(out_of_range, NULL, 3);
 }
 
+static void words(void *arg)
+{
+	static const struct {
+		const char *word;
+		int r;
+		snapid_t id;
+	} cases[] = {
+		{ "7", 0, FIRST_LEVEL(7) },
+		{ "7.3", 0, 7ULL << 32 | 3 },
+		{ "7.4294967296", -ERANGE, 0 },
+		{ "4294967296.7", -ERANGE, 0 },
+		{ "4294967296.4294967296", -ERANGE, 0 },
+		{ "4294967296.x", -EINVAL, 0 },
+		{ "7.3.", -EINVAL, 0 },
+	};
+	struct small m;
+	snapid_t id;
+
+	small_make(&m, 8192);
+	small_load(&m);
+	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
+		int r = m.s.ops->read_snapid(m.s.store, cases[i].word, &id);
+
+		CHECK(r == cases[i].r && (r || id == cases[i].id), "%s: %d", cases[i].word, r);
+	}
+	small_free(&m);
+}
+
+static void h12_ids_out_of_range_are_told_from_malformed_ones(void **state)
+{
+	double_run(words, NULL, 9);
+}
+
 /* A list of snapshots that does not fit into one record, which is all that one commit can be (H15). */
 static void group_kept_open(void *arg)
 {
@@ -281,7 +314,59 @@ static void a_format_that_fails_can_be_done_again(void **state)
 	double_run(failed_formats, NULL, 7);
 }
 
+/* The last mount count has been used: a record could not be told from those of the first mounts. */
+static void last_mount(void *arg)
+{
+	struct super_disk *super;
+	struct small m;
+	u64 writes;
+
+	small_make(&m, 8192);
+	small_load(&m);
+	double_unload(&m.s);
+	super = (void *)m.disk.durable;
+	super->mount = cpu_to_le32(U32_MAX);
+	super->crc = 0;
+	super->crc = cpu_to_le32(~crc32c(~0U, super, sizeof(*super)));
+	writes = m.disk.writes;
+	CHECK(double_load(&m.s, &m.disk, "") == -ERANGE);
+	CHECK(m.disk.writes == writes);
+	small_free(&m);
+}
+
+static void h43_mounts_end(void **state)
+{
+	double_run(last_mount, NULL, 10);
+}
+
 /* ---- the log ---- */
+
+/* There is room for the record, but not for its changes when it is replayed: it waits for a checkpoint. */
+static void log_full_of_changes(void *arg)
+{
+	struct dm_multisnap *s;
+	struct small m;
+	u64 seq;
+
+	small_make(&m, 8192);
+	s = small_load(&m);
+	CHECK(create(s) == 0);
+	double_commit_all(s);
+	s->store->log.changes = s->store->super.max_changes;
+	seq = s->store->log.seq;
+	CHECK(add(s, 0) == 0);
+	double_close(s);
+	CHECK(s->closed && !s->store->commit_running && s->store->log.seq == seq);
+	double_wait_durable(s);
+	CHECK(s->store->log.seq == seq + 1 && s->store->super.log_seq == seq);
+	CHECK(s->store->log.changes < 4 && s->store->super.ckpt == 1);
+	small_free(&m);
+}
+
+static void h31_a_log_full_of_changes_waits_for_a_checkpoint(void **state)
+{
+	double_run(log_full_of_changes, NULL, 11);
+}
 
 /* Records of all lengths, so that one lies across the border of what is read at once: no sector may be unreadable. */
 static void unreadable_log(void *arg)
@@ -371,6 +456,19 @@ static int contradicted_unshare_place(struct dm_multisnap *s)
 	return s->ops->make_chunk_writeable(s->store, remap);
 }
 
+static int no_snapshot_reserved(struct dm_multisnap *s)
+{
+	struct spares *spares = &s->store->spare_snapshots;
+	unsigned int nr = spares->nr;
+	int r;
+
+	spares->nr = 0;
+	sim_expect_warnings(1);
+	r = snapshot_insert(s->store, FIRST_LEVEL(9), 0);
+	spares->nr = nr;
+	return r;
+}
+
 static int counts_that_differ(struct dm_multisnap *s, u64 *count)
 {
 	double_commit_all(s);
@@ -402,6 +500,7 @@ static const struct {
 	{ "delete", contradicted_delete },
 	{ "add", contradicted_add },
 	{ "unshare, the new place", contradicted_unshare_place },
+	{ "no snapshot reserved", no_snapshot_reserved },
 	{ "counts of the data map", data_counts_differ },
 	{ "counts of the tree", tree_counts_differ },
 };
@@ -451,11 +550,14 @@ int main(void)
 		cmocka_unit_test(a_dead_store_gives_its_error_to_everybody),
 		cmocka_unit_test(no_checkpoint_is_made_of_snapshots_that_are_given_up),
 		cmocka_unit_test(chunks_and_snapshots_that_cannot_be_are_refused),
+		cmocka_unit_test(h12_ids_out_of_range_are_told_from_malformed_ones),
 		cmocka_unit_test(h15_what_does_not_fit_into_a_group_kept_open_is_too_big),
 		cmocka_unit_test(h21_a_store_full_of_snapshots),
 		cmocka_unit_test(devices_with_huge_blocks_or_hardly_any_are_refused),
 		cmocka_unit_test(no_layout),
 		cmocka_unit_test(a_format_that_fails_can_be_done_again),
+		cmocka_unit_test(h43_mounts_end),
+		cmocka_unit_test(h31_a_log_full_of_changes_waits_for_a_checkpoint),
 		cmocka_unit_test(h26_every_sector_of_the_log_must_be_readable),
 		cmocka_unit_test(memory_that_contradicts_itself_is_an_error_and_is_not_written),
 	};

@@ -142,7 +142,10 @@ static void h07_a_store_goes_on_with_its_reserve_of_blocks(void **state)
 		double_run(short_memory, NULL, seed);
 }
 
-/* H14: a store with a tree and with records in the log, loaded with each allocation failing. */
+/*
+ * H14: a store with a tree and with records in the log, loaded with each allocation failing; or, with @arg, that and all
+ * that come after it.
+ */
 static void failing_loads(void *arg)
 {
 	struct short_memory *m = calloc(1, sizeof(*m));
@@ -159,7 +162,7 @@ static void failing_loads(void *arg)
 		u64 first = sim_alloc_count(), writes = m->disk.writes;
 		int r;
 
-		sim_fail_alloc(first + n, 1);
+		sim_fail_alloc(first + n, arg ? U64_MAX - first - n : 1);
 		r = double_load(s, &m->disk, "");
 		sim_fail_alloc(0, 0);
 		if (!r) {
@@ -179,6 +182,13 @@ static void failing_loads(void *arg)
 		}
 	}
 	CHECK(failed > 30, "%llu", failed);
+	/* Nor is any to be had with waiting: the core is told. */
+	CHECK(double_load(s, &m->disk, "") == 0);
+	sim_fail_alloc(0, U64_MAX);
+	CHECK(s->ops->fetch_memory(s->store) == -ENOMEM);
+	sim_fail_alloc(0, 0);
+	CHECK(s->ops->fetch_memory(s->store) == 0);
+	double_unload(s);
 	disk_free(&m->disk);
 	free(m);
 }
@@ -186,6 +196,7 @@ static void failing_loads(void *arg)
 static void h14_each_allocation_of_a_load_fails(void **state)
 {
 	double_run(failing_loads, NULL, 3);
+	double_run(failing_loads, (void *)1, 3);
 }
 
 int main(void)
