@@ -24,7 +24,7 @@ void multisnap_mark_dirty(struct dm_multisnap *s)
 	s->collecting->dirty = true;
 }
 
-void dm_multisnap_request_commit(struct dm_multisnap *s)
+void dm_multisnap_request_commit(struct dm_multisnap *s) __must_hold(&s->lock)
 {
 	lockdep_assert_held(&s->lock);
 	s->collecting->background_dirty = true;
@@ -32,7 +32,7 @@ void dm_multisnap_request_commit(struct dm_multisnap *s)
 }
 EXPORT_SYMBOL_GPL(dm_multisnap_request_commit);
 
-bool dm_multisnap_groups_held(struct dm_multisnap *s)
+bool dm_multisnap_groups_held(struct dm_multisnap *s) __must_hold(&s->lock)
 {
 	lockdep_assert_held(&s->lock);
 	return s->hold_groups;
@@ -80,7 +80,8 @@ void multisnap_advance_groups(struct dm_multisnap *s)
 	}
 }
 
-static void release_group(struct group *group)
+static void release_group(struct dm_multisnap *s, struct group *group)
+	__must_hold(&s->lock)
 {
 	struct pending_exception *pe, *next;
 	struct list_head kept;
@@ -98,7 +99,7 @@ static void release_group(struct group *group)
 		list_move_tail(&pe->group_list, &group->pending);
 }
 
-void dm_multisnap_commit_done(struct dm_multisnap *s, int error)
+void dm_multisnap_commit_done(struct dm_multisnap *s, int error) __must_hold(&s->lock)
 {
 	struct group *group = s->closed;
 
@@ -118,7 +119,7 @@ void dm_multisnap_commit_done(struct dm_multisnap *s, int error)
 		return;
 	s->closed = NULL;
 	WRITE_ONCE(s->durable_seq, group->seq);
-	release_group(group);
+	release_group(s, group);
 	dm_multisnap_event(s);
 }
 EXPORT_SYMBOL_GPL(dm_multisnap_commit_done);
@@ -132,11 +133,11 @@ void multisnap_abandon_groups(struct dm_multisnap *s)
 	lockdep_assert_held(&s->lock);
 	s->committing = false;
 	if (s->closed) {
-		release_group(s->closed);
+		release_group(s, s->closed);
 		if (list_empty(&s->closed->pending))
 			s->closed = NULL;
 	}
-	release_group(s->collecting);
+	release_group(s, s->collecting);
 }
 
 /* Nothing to commit, nothing being committed. Not to be asked after an error that halts. */

@@ -70,7 +70,7 @@ int multisnap_prepare_create(struct dm_multisnap *s, snapid_t master)
  * Master lock. Creates the prepared snapshot. In the same step the id stops being the prepared one:
  * no message "create" can be given a number that is being spent.
  */
-static int spend_prepared(struct dm_multisnap *s)
+static int spend_prepared(struct dm_multisnap *s) __must_hold(&s->lock)
 {
 	int r = dm_multisnap_has_error(s);
 

@@ -63,14 +63,14 @@ bool multisnap_try_epoch(struct dm_multisnap *s)
 	return advanced && s->epoch == s->epoch_wanted;
 }
 
-u64 dm_multisnap_epoch(struct dm_multisnap *s)
+u64 dm_multisnap_epoch(struct dm_multisnap *s) __must_hold(&s->lock)
 {
 	lockdep_assert_held(&s->lock);
 	return s->epoch;
 }
 EXPORT_SYMBOL_GPL(dm_multisnap_epoch);
 
-void dm_multisnap_want_epoch(struct dm_multisnap *s, u64 e)
+void dm_multisnap_want_epoch(struct dm_multisnap *s, u64 e) __must_hold(&s->lock)
 {
 	lockdep_assert_held(&s->lock);
 	if (e > s->epoch_wanted) {

@@ -68,7 +68,7 @@ void multisnap_pass_through(struct dm_multisnap *s)
 	wake_up_all(&s->wait);
 }
 
-void dm_multisnap_invalidate_done(struct dm_multisnap *s, int error)
+void dm_multisnap_invalidate_done(struct dm_multisnap *s, int error) __must_hold(&s->lock)
 {
 	lockdep_assert_held(&s->lock);
 	if (s->giveup != GIVEUP_MARKING)
@@ -84,7 +84,7 @@ void dm_multisnap_invalidate_done(struct dm_multisnap *s, int error)
 }
 EXPORT_SYMBOL_GPL(dm_multisnap_invalidate_done);
 
-static void give_up(struct dm_multisnap *s)
+static void give_up(struct dm_multisnap *s) __must_hold(&s->lock)
 {
 	unsigned long flags;
 	bool tracked;

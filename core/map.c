@@ -20,6 +20,7 @@ static void wait_for(struct pending_exception *pe, struct bio *bio)
  * -EBUSY when there is no pending exception; or the store's error.
  */
 static int record_remaps(struct dm_multisnap *s, chunk_t chunk, struct pending_exception **pe_out)
+	__must_hold(&s->lock)
 {
 	const struct multisnap_store_ops *ops = s->ops;
 	struct pending_exception *pe = NULL;
@@ -55,6 +56,7 @@ static int record_remaps(struct dm_multisnap *s, chunk_t chunk, struct pending_e
 
 /* With an error: by the policy. */
 static enum bio_fate origin_after_error(struct dm_multisnap *s, struct bio *bio)
+	__must_hold(&s->lock)
 {
 	if (!dm_multisnap_drop_on_error(s))
 		multisnap_fail_bio(s, bio);
@@ -124,6 +126,7 @@ enum bio_fate multisnap_do_origin_bio(struct dm_multisnap *s, struct bio *bio)
 }
 
 static void submit_to_store(struct dm_multisnap *s, struct bio *bio, block_t block)
+	__must_hold(&s->lock)
 {
 	struct bio_track *bt = bio_track(bio);
 
@@ -135,7 +138,7 @@ static void submit_to_store(struct dm_multisnap *s, struct bio *bio, block_t blo
 }
 
 /* Not remapped: the origin has it, as far as the origin goes; zeroes behind. */
-static void read_from_origin(struct dm_multisnap *s, struct bio *bio)
+static void read_from_origin(struct dm_multisnap *s, struct bio *bio) __must_hold(&s->lock)
 {
 	struct bio_track *bt = bio_track(bio);
 	sector_t sector = bio->bi_iter.bi_sector;
@@ -159,7 +162,7 @@ static bool covers_chunk(struct dm_multisnap *s, struct bio *bio)
  * data.
  */
 static enum bio_fate unshare(struct dm_multisnap *s, struct bio *bio, enum chunk_state state,
-			     block_t block)
+			     block_t block) __must_hold(&s->lock)
 {
 	struct bio_track *bt = bio_track(bio);
 	struct pending_exception *pe = multisnap_alloc_pending(s, bt->chunk);

@@ -244,13 +244,13 @@ void multisnap_unlock(struct dm_multisnap *s) __releases(&s->lock);
 void multisnap_kick(struct dm_multisnap *s); /* any context */
 void multisnap_init_actions(struct actions *actions);
 void multisnap_work(struct work_struct *work);
-void multisnap_queue_bio(struct dm_multisnap *s, struct bio *bio);
+void multisnap_queue_bio(struct dm_multisnap *s, struct bio *bio) __must_hold(&s->io_lock);
 void multisnap_requeue(struct dm_multisnap *s, struct bio_list *bios); /* to the front */
-void multisnap_fail_bio(struct dm_multisnap *s, struct bio *bio);
+void multisnap_fail_bio(struct dm_multisnap *s, struct bio *bio) __must_hold(&s->lock);
 void multisnap_submit_bio(struct dm_multisnap *s, struct bio *bio, struct dm_dev *dev,
-			  sector_t sector);
-bool multisnap_stopped(struct dm_multisnap *s);
-u64 multisnap_event_seq(struct dm_multisnap *s);
+			  sector_t sector) __must_hold(&s->lock);
+bool multisnap_stopped(struct dm_multisnap *s) __must_hold(&s->lock);
+u64 multisnap_event_seq(struct dm_multisnap *s) __must_hold(&s->lock);
 void multisnap_wait_event(struct dm_multisnap *s, u64 seq); /* until another event, or an error */
 
 /* map.c: what the worker does with one bio */
@@ -260,18 +260,25 @@ enum bio_fate {
 	BIO_NO_PENDING, /* no pending exception to be had: stop, and try again later */
 };
 
-enum bio_fate multisnap_do_origin_bio(struct dm_multisnap *s, struct bio *bio);
-enum bio_fate multisnap_do_snapshot_bio(struct dm_multisnap *s, struct bio *bio);
+enum bio_fate multisnap_do_origin_bio(struct dm_multisnap *s, struct bio *bio)
+	__must_hold(&s->lock);
+enum bio_fate multisnap_do_snapshot_bio(struct dm_multisnap *s, struct bio *bio)
+	__must_hold(&s->lock);
 
 /* pending.c */
-struct pending_exception *multisnap_alloc_pending(struct dm_multisnap *s, chunk_t chunk);
-void multisnap_free_pending(struct pending_exception *pe); /* not yet added */
-void multisnap_add_pending(struct pending_exception *pe); /* starts its copies */
+struct pending_exception *multisnap_alloc_pending(struct dm_multisnap *s, chunk_t chunk)
+	__must_hold(&s->lock);
+/* Not yet added. */
+void multisnap_free_pending(struct pending_exception *pe) __must_hold(&pe->s->lock);
+/* Starts its copies. */
+void multisnap_add_pending(struct pending_exception *pe) __must_hold(&pe->s->lock);
 struct hlist_head *multisnap_pending_bucket(struct dm_multisnap *s, chunk_t chunk);
-struct pending_exception *multisnap_find_pending(struct dm_multisnap *s, chunk_t chunk);
+struct pending_exception *multisnap_find_pending(struct dm_multisnap *s, chunk_t chunk)
+	__must_hold(&s->lock);
 struct pending_exception *multisnap_find_conflict(struct dm_multisnap *s, chunk_t chunk,
-						  snapid_t id);
-void multisnap_release_pending(struct pending_exception *pe); /* durable, or given up */
+						  snapid_t id) __must_hold(&s->lock);
+/* Durable, or given up. */
+void multisnap_release_pending(struct pending_exception *pe) __must_hold(&pe->s->lock);
 int multisnap_pending_init(void);
 void multisnap_pending_exit(void);
 mempool_t *multisnap_pending_pool(unsigned int reserve);
@@ -279,67 +286,72 @@ mempool_t *multisnap_pending_pool(unsigned int reserve);
 /* copy.c */
 void multisnap_start_copies(struct pending_exception *pe); /* no lock */
 void multisnap_zero_again(struct pending_exception *pe); /* no lock */
-void multisnap_copies_ended(struct dm_multisnap *s, struct list_head *done); /* master lock */
+void multisnap_copies_ended(struct dm_multisnap *s, struct list_head *done) __must_hold(&s->lock);
 void multisnap_part_ended(struct pending_exception *pe, int error); /* any context */
 unsigned int multisnap_copy_parts(struct pending_exception *pe);
 
 /* commit.c */
 void multisnap_init_groups(struct dm_multisnap *s);
-void multisnap_mark_dirty(struct dm_multisnap *s);
-void multisnap_advance_groups(struct dm_multisnap *s);
-void multisnap_abandon_groups(struct dm_multisnap *s);
-bool multisnap_groups_idle(struct dm_multisnap *s);
-u64 multisnap_changes_seq(struct dm_multisnap *s);
+void multisnap_mark_dirty(struct dm_multisnap *s) __must_hold(&s->lock);
+void multisnap_advance_groups(struct dm_multisnap *s) __must_hold(&s->lock);
+void multisnap_abandon_groups(struct dm_multisnap *s) __must_hold(&s->lock);
+bool multisnap_groups_idle(struct dm_multisnap *s) __must_hold(&s->lock);
+u64 multisnap_changes_seq(struct dm_multisnap *s) __must_hold(&s->lock);
 int multisnap_wait_durable(struct dm_multisnap *s, u64 seq); /* no lock */
 
 /* error.c */
 void multisnap_halt(struct dm_multisnap *s);
 bool multisnap_halted(struct dm_multisnap *s);
-void multisnap_handle_error(struct dm_multisnap *s); /* worker */
-void multisnap_pass_through(struct dm_multisnap *s); /* master lock */
+void multisnap_handle_error(struct dm_multisnap *s) __must_hold(&s->lock); /* worker */
+void multisnap_pass_through(struct dm_multisnap *s) __must_hold(&s->lock);
 
 /* epoch.c */
-unsigned int multisnap_epoch_enter(struct dm_multisnap *s);
+unsigned int multisnap_epoch_enter(struct dm_multisnap *s) __must_hold(&s->lock);
 void multisnap_epoch_leave(struct dm_multisnap *s, unsigned int slot);
-void __multisnap_epoch_leave(struct dm_multisnap *s, unsigned int slot);
-bool multisnap_try_epoch(struct dm_multisnap *s);
+void __multisnap_epoch_leave(struct dm_multisnap *s, unsigned int slot) __must_hold(&s->io_lock);
+bool multisnap_try_epoch(struct dm_multisnap *s) __must_hold(&s->lock);
 
 /* tracked.c */
-void multisnap_track_read(struct dm_multisnap *s, struct bio *bio, block_t place);
-void __multisnap_untrack_read(struct dm_multisnap *s, struct bio_track *bt);
-bool multisnap_is_tracked(struct dm_multisnap *s, chunk_t chunk, block_t place);
-bool __multisnap_is_tracked(struct dm_multisnap *s, chunk_t chunk, block_t place);
+void multisnap_track_read(struct dm_multisnap *s, struct bio *bio, block_t place)
+	__must_hold(&s->lock);
+void __multisnap_untrack_read(struct dm_multisnap *s, struct bio_track *bt)
+	__must_hold(&s->io_lock);
+bool multisnap_is_tracked(struct dm_multisnap *s, chunk_t chunk, block_t place)
+	__must_hold(&s->lock);
+bool __multisnap_is_tracked(struct dm_multisnap *s, chunk_t chunk, block_t place)
+	__must_hold(&s->io_lock);
 
 /* copied.c */
-void multisnap_remember_copied(struct dm_multisnap *s, chunk_t chunk);
+void multisnap_remember_copied(struct dm_multisnap *s, chunk_t chunk) __must_hold(&s->lock);
 void multisnap_forget_copied(struct dm_multisnap *s, chunk_t chunk);
 void multisnap_forget_all_copied(struct dm_multisnap *s);
-bool __multisnap_is_writable(struct dm_multisnap *s, chunk_t chunk);
+bool __multisnap_is_writable(struct dm_multisnap *s, chunk_t chunk) __must_hold(&s->io_lock);
 
 /* store_io.c */
 void multisnap_issue_io(struct dm_multisnap_io *io); /* no lock */
-bool multisnap_run_background(struct dm_multisnap *s);
+bool multisnap_run_background(struct dm_multisnap *s) __must_hold(&s->lock);
 
 /* create.c */
 int multisnap_prepare_create(struct dm_multisnap *s, snapid_t master);
 void multisnap_drop_prepared(struct dm_multisnap *s);
 int multisnap_create_prepared(struct dm_multisnap *s);
 int multisnap_commit_all(struct dm_multisnap *s);
-void multisnap_refresh_unshared(struct dm_multisnap *s);
+void multisnap_refresh_unshared(struct dm_multisnap *s) __must_hold(&s->lock);
 int multisnap_sync_snapshots(struct dm_multisnap *s);
 
 /* message.c */
 int multisnap_message(struct dm_target *ti, unsigned int argc, char **argv, char *result,
 		      unsigned int maxlen);
-bool multisnap_being_deleted(struct dm_multisnap *s, snapid_t id);
+bool multisnap_being_deleted(struct dm_multisnap *s, snapid_t id) __must_hold(&s->lock);
 
 /* snapshot.c */
 extern struct target_type multisnap_snap_target;
-void multisnap_detach(struct dm_multisnap *s, snapid_t id); /* SNAPID_ORIGIN: all; master lock */
+/* SNAPID_ORIGIN: all. */
+void multisnap_detach(struct dm_multisnap *s, snapid_t id) __must_hold(&s->lock);
 void multisnap_drain(struct dm_multisnap *s, snapid_t id); /* the same; no lock */
 void multisnap_hold(struct dm_multisnap *s, snapid_t id);
 void multisnap_release_held(struct dm_multisnap *s);
-void multisnap_start(struct dm_multisnap *s); /* master lock */
+void multisnap_start(struct dm_multisnap *s) __must_hold(&s->lock);
 
 /* status.c */
 void multisnap_status(struct dm_target *ti, status_type_t type, unsigned int flags, char *result,

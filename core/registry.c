@@ -15,7 +15,7 @@ static LIST_HEAD(all_multisnapshots);
 static DEFINE_MUTEX(stores_mutex);
 static LIST_HEAD(all_stores);
 
-static struct multisnap_store_ops *find_store_locked(const char *name)
+static struct multisnap_store_ops *find_store_locked(const char *name) __must_hold(&stores_mutex)
 {
 	struct multisnap_store_ops *ops;
 

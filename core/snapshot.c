@@ -20,7 +20,7 @@ static bool is_held(struct dm_multisnap *s, struct multisnap_snap *snap)
 	return !snap->detached && (!s->started || s->held_id == snap->id);
 }
 
-static void requeue_held_locked(struct dm_multisnap *s)
+static void requeue_held_locked(struct dm_multisnap *s) __must_hold(&s->io_lock)
 {
 	struct bio_list held;
 	struct bio *bio;

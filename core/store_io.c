@@ -8,6 +8,7 @@
 #include "multisnap.h"
 
 void dm_multisnap_submit_io(struct dm_multisnap *s, struct dm_multisnap_io *io)
+	__must_hold(&s->lock)
 {
 	lockdep_assert_held(&s->lock);
 	io->s = s;
@@ -72,6 +73,7 @@ int dm_multisnap_sync_io(struct dm_multisnap *s, blk_opf_t opf, sector_t sector,
 EXPORT_SYMBOL_GPL(dm_multisnap_sync_io);
 
 void dm_multisnap_queue_work(struct dm_multisnap *s, struct dm_multisnap_background_work *bw)
+	__must_hold(&s->lock)
 {
 	lockdep_assert_held(&s->lock);
 	if (bw->queued)
@@ -83,6 +85,7 @@ void dm_multisnap_queue_work(struct dm_multisnap *s, struct dm_multisnap_backgro
 EXPORT_SYMBOL_GPL(dm_multisnap_queue_work);
 
 void dm_multisnap_cancel_work(struct dm_multisnap *s, struct dm_multisnap_background_work *bw)
+	__must_hold(&s->lock)
 {
 	lockdep_assert_held(&s->lock);
 	if (!bw->queued)
@@ -155,13 +158,13 @@ bool dm_multisnap_snapshot_exists(struct dm_multisnap *s, snapid_t id)
 }
 EXPORT_SYMBOL_GPL(dm_multisnap_snapshot_exists);
 
-void dm_multisnap_status_lock(struct dm_multisnap *s)
+void dm_multisnap_status_lock(struct dm_multisnap *s) __acquires(&s->status_lock)
 {
 	mutex_lock(&s->status_lock);
 }
 EXPORT_SYMBOL_GPL(dm_multisnap_status_lock);
 
-void dm_multisnap_status_unlock(struct dm_multisnap *s)
+void dm_multisnap_status_unlock(struct dm_multisnap *s) __releases(&s->status_lock)
 {
 	mutex_unlock(&s->status_lock);
 }

@@ -8,14 +8,14 @@
  */
 #include "multisnap.h"
 
-void multisnap_lock(struct dm_multisnap *s)
+void multisnap_lock(struct dm_multisnap *s) __acquires(&s->lock)
 {
 	mutex_lock(&s->lock);
 	if (s->store && s->ops->store_lock_acquired)
 		s->ops->store_lock_acquired(s->store);
 }
 
-void multisnap_unlock(struct dm_multisnap *s)
+void multisnap_unlock(struct dm_multisnap *s) __releases(&s->lock)
 {
 	mutex_unlock(&s->lock);
 }
@@ -124,7 +124,7 @@ static void origin_postsuspend(struct dm_target *ti)
 
 /* Sectors of the first chunks that are remembered as fully copied, and that nothing reads. */
 static unsigned int copied_sectors(struct dm_multisnap *s, chunk_t chunk, unsigned int sectors,
-				   unsigned int in_chunk)
+				   unsigned int in_chunk) __must_hold(&s->io_lock)
 {
 	unsigned int pass = 0;
 

@@ -37,7 +37,7 @@ void multisnap_requeue(struct dm_multisnap *s, struct bio_list *bios)
 }
 
 /* An event: what was answered "ask again" asks again. */
-void dm_multisnap_event(struct dm_multisnap *s)
+void dm_multisnap_event(struct dm_multisnap *s) __must_hold(&s->lock)
 {
 	lockdep_assert_held(&s->lock);
 	WRITE_ONCE(s->event_seq, s->event_seq + 1);
@@ -169,7 +169,7 @@ static void store_ios_ended(struct dm_multisnap *s, struct list_head *done)
 	}
 }
 
-static void process_ended(struct dm_multisnap *s)
+static void process_ended(struct dm_multisnap *s) __must_hold(&s->lock)
 {
 	struct list_head done_ios, done_copies;
 	bool tracked_event, event;
@@ -200,7 +200,7 @@ static void process_ended(struct dm_multisnap *s)
 }
 
 /* True: there is more to do at once. */
-static bool process_queue(struct dm_multisnap *s)
+static bool process_queue(struct dm_multisnap *s) __must_hold(&s->lock)
 {
 	struct bio_list bios;
 	unsigned long flags;
@@ -242,12 +242,12 @@ static bool process_queue(struct dm_multisnap *s)
 }
 
 /* When the device goes, only as long as a commit may need it to make room. */
-static bool background_may_run(struct dm_multisnap *s)
+static bool background_may_run(struct dm_multisnap *s) __must_hold(&s->lock)
 {
 	return !multisnap_halted(s) && (!s->stopping || !multisnap_groups_idle(s));
 }
 
-static bool one_pass(struct dm_multisnap *s)
+static bool one_pass(struct dm_multisnap *s) __must_hold(&s->lock)
 {
 	bool more;
 
@@ -266,7 +266,7 @@ static bool one_pass(struct dm_multisnap *s)
 	return more;
 }
 
-void dm_multisnap_want_memory(struct dm_multisnap *s)
+void dm_multisnap_want_memory(struct dm_multisnap *s) __must_hold(&s->lock)
 {
 	lockdep_assert_held(&s->lock);
 	s->want_memory = true;

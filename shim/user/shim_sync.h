@@ -12,6 +12,27 @@ struct sim_thread;
 
 /* ---- locks ---- */
 
+/*
+ * Which locks a function wants and leaves held: after its parameters, as in the kernel. sparse
+ * counts them, clang's -Wthread-safety knows them by name (ci/check-static), gcc has no use for them.
+ */
+#if defined(__CHECKER__)
+#define shim_lock_type
+#define __must_hold(x) __attribute__((context(x, 1, 1)))
+#define __acquires(x) __attribute__((context(x, 0, 1)))
+#define __releases(x) __attribute__((context(x, 1, 0)))
+#elif defined(__clang__)
+#define shim_lock_type __attribute__((capability("lock")))
+#define __must_hold(x) __attribute__((requires_capability(x)))
+#define __acquires(x) __attribute__((acquire_capability(x)))
+#define __releases(x) __attribute__((release_capability(x)))
+#else
+#define shim_lock_type
+#define __must_hold(x)
+#define __acquires(x)
+#define __releases(x)
+#endif
+
 /* One per place that initialises locks: locks of one class are taken in one order. */
 struct lock_class_key {
 	u32 world;	/* class is valid in this world */
@@ -31,11 +52,11 @@ struct shim_lock {
 	struct lock_class_key own_key;	/* of those that are initialised statically */
 };
 
-struct mutex {
+struct shim_lock_type mutex {
 	struct shim_lock dep;
 };
 
-typedef struct spinlock {
+typedef struct shim_lock_type spinlock {
 	struct shim_lock dep;
 } spinlock_t;
 
@@ -56,9 +77,9 @@ void shim_lock_init(struct shim_lock *lock, const char *name, struct lock_class_
 #define mutex_init(lock) shim_lock_init_here(lock, #lock, false)
 #define spin_lock_init(lock) shim_lock_init_here(lock, #lock, true)
 
-void shim_mutex_lock(struct mutex *lock, const char *site);
+void shim_mutex_lock(struct mutex *lock, const char *site) __acquires(lock);
 int __must_check shim_mutex_trylock(struct mutex *lock, const char *site);
-void shim_mutex_unlock(struct mutex *lock, const char *site);
+void shim_mutex_unlock(struct mutex *lock, const char *site) __releases(lock);
 void shim_mutex_destroy(struct mutex *lock, const char *site);
 bool mutex_is_locked(struct mutex *lock);
 #define mutex_lock(lock) shim_mutex_lock(lock, SHIM_SITE)
@@ -66,12 +87,13 @@ bool mutex_is_locked(struct mutex *lock);
 #define mutex_unlock(lock) shim_mutex_unlock(lock, SHIM_SITE)
 #define mutex_destroy(lock) shim_mutex_destroy(lock, SHIM_SITE)
 
-void shim_spin_lock(spinlock_t *lock, const char *site);
-void shim_spin_unlock(spinlock_t *lock, const char *site);
-void shim_spin_lock_irq(spinlock_t *lock, const char *site);
-void shim_spin_unlock_irq(spinlock_t *lock, const char *site);
-unsigned long shim_spin_lock_irqsave(spinlock_t *lock, const char *site);
-void shim_spin_unlock_irqrestore(spinlock_t *lock, unsigned long flags, const char *site);
+void shim_spin_lock(spinlock_t *lock, const char *site) __acquires(lock);
+void shim_spin_unlock(spinlock_t *lock, const char *site) __releases(lock);
+void shim_spin_lock_irq(spinlock_t *lock, const char *site) __acquires(lock);
+void shim_spin_unlock_irq(spinlock_t *lock, const char *site) __releases(lock);
+unsigned long shim_spin_lock_irqsave(spinlock_t *lock, const char *site) __acquires(lock);
+void shim_spin_unlock_irqrestore(spinlock_t *lock, unsigned long flags, const char *site)
+	__releases(lock);
 #define spin_lock(lock) shim_spin_lock(lock, SHIM_SITE)
 #define spin_unlock(lock) shim_spin_unlock(lock, SHIM_SITE)
 #define spin_lock_irq(lock) shim_spin_lock_irq(lock, SHIM_SITE)

@@ -16,17 +16,11 @@
 #define __bitwise __attribute__((bitwise))
 #undef __force
 #define __force __attribute__((force))
-#define __must_hold(x) __attribute__((context(x, 1, 1)))
-#define __acquires(x) __attribute__((context(x, 0, 1)))
-#define __releases(x) __attribute__((context(x, 1, 0)))
 #else
 #undef __bitwise
 #define __bitwise
 #undef __force
 #define __force
-#define __must_hold(x)
-#define __acquires(x)
-#define __releases(x)
 #endif
 
 #undef __packed
