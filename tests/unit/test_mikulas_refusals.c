@@ -491,6 +491,16 @@ static int tree_counts_differ(struct dm_multisnap *s)
 	return counts_that_differ(s, &s->store->ckpt.merge.tree_blocks);
 }
 
+static int levels_missing(struct dm_multisnap *s)
+{
+	double_commit_all(s);
+	checkpoint_poll(s->store, true);
+	s->store->ckpt.merge.nr_writers = 1;
+	while (!s->error && double_event(s))
+		;
+	return s->store->dead;
+}
+
 static const struct {
 	const char *name;
 	int (*contradicted)(struct dm_multisnap *s);
@@ -501,6 +511,7 @@ static const struct {
 	{ "add", contradicted_add },
 	{ "unshare, the new place", contradicted_unshare_place },
 	{ "no snapshot reserved", no_snapshot_reserved },
+	{ "levels of the tree", levels_missing },
 	{ "counts of the data map", data_counts_differ },
 	{ "counts of the tree", tree_counts_differ },
 };
@@ -544,6 +555,45 @@ static void memory_that_contradicts_itself_is_an_error_and_is_not_written(void *
 		double_run(contradict, (void *)(uintptr_t)i, i);
 }
 
+/* A block that is being read is not given out to be written, until it is there. */
+static void block_being_read(void *arg)
+{
+	struct cblock *block = NULL;
+	struct dm_multisnap *s;
+	struct small m;
+	mblock_t root;
+
+	small_make(&m, 8192);
+	s = small_load(&m);
+	CHECK(create(s) == 0 && add(s, 0) == 0);
+	double_commit_all(s);
+	checkpoint_poll(s->store, true);
+	double_settle(s);
+	root = s->store->super.root;
+	double_unload(s);
+	s = small_load(&m);
+	cache_exit(s->store);
+	memset(&s->store->cache, 0, sizeof(s->store->cache));
+	CHECK(cache_init(s->store, CACHE_BLOCKS_MIN) == 0);
+	s->store->cache.sync = false;
+	cache_prefetch(s->store, root);
+	CHECK(s->nr_ios == 1);
+	cache_prefetch(s->store, root);
+	CHECK(s->nr_ios == 1);
+	CHECK(cache_new(s->store, root, &block) == -EAGAIN &&
+	      cache_get(s->store, root, &block) == -EAGAIN);
+	while (double_event(s))
+		;
+	CHECK(cache_get(s->store, root, &block) == 0);
+	CHECK(le32_to_cpu(((struct node_disk *)block->data)->magic) == NODE_MAGIC);
+	small_free(&m);
+}
+
+static void h33_a_block_that_is_being_read_is_not_made_new(void **state)
+{
+	double_run(block_being_read, NULL, 12);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -559,6 +609,7 @@ int main(void)
 		cmocka_unit_test(h43_mounts_end),
 		cmocka_unit_test(h31_a_log_full_of_changes_waits_for_a_checkpoint),
 		cmocka_unit_test(h26_every_sector_of_the_log_must_be_readable),
+		cmocka_unit_test(h33_a_block_that_is_being_read_is_not_made_new),
 		cmocka_unit_test(memory_that_contradicts_itself_is_an_error_and_is_not_written),
 	};
 
