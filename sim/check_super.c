@@ -2,7 +2,8 @@
 /*
  * Superblock and geometry: FORMAT.md sections 1 and 2.
  *
- * All sums are made in 128 bits, since every field may be anything. Only the bounds of the areas
+ * Sums that are too large stay the largest number, since every field may be anything; the sum of data_start and
+ * data_chunks is among them, so that no such geometry passes. Only the bounds of the areas
  * decide whether the check can go on; another field that breaks its rule is a finding, and those
  * who use it look again.
  */
@@ -10,7 +11,15 @@
 
 #include "check_int.h"
 
-typedef unsigned __int128 u128;
+static u64 sum(u64 a, u64 b)
+{
+	return a + b < a ? U64_MAX : a + b;
+}
+
+static u64 product(u64 a, u64 b)
+{
+	return b && a > U64_MAX / b ? U64_MAX : a * b;
+}
 
 static const struct check_place here = { .area = CHECK_SUPERBLOCK, .sector = 0 };
 
@@ -146,11 +155,12 @@ static bool check_sizes(struct check *c)
 static bool check_areas(struct check *c)
 {
 	const struct check_super *sb = &c->sb;
-	u128 log_end = (u128)sb->log_start + sb->log_blocks;
-	u128 meta_end = ((u128)sb->meta_start + sb->meta_blocks) * CHECK_BLOCK_SECTORS;
-	u128 data_end = ((u128)sb->data_start + sb->data_chunks) << sb->chunk_shift;
-	u128 maps_end = (u128)sb->map_start + 2 * ((u128)check_map_shape(sb->data_chunks).total +
-						   check_map_shape(sb->meta_blocks).total);
+	u64 log_end = sum(sb->log_start, sb->log_blocks);
+	u64 meta_end = product(sum(sb->meta_start, sb->meta_blocks), CHECK_BLOCK_SECTORS);
+	u64 data_start = product(sb->data_start, 1ULL << sb->chunk_shift);
+	u64 data_end = product(sum(sb->data_start, sb->data_chunks), 1ULL << sb->chunk_shift);
+	u64 maps = sum(check_map_shape(sb->data_chunks).total, check_map_shape(sb->meta_blocks).total);
+	u64 maps_end = sum(sb->map_start, product(2, maps));
 	u64 before = c->report->nr_errors;
 
 	if (sb->log_start < 1)
@@ -162,8 +172,8 @@ static bool check_areas(struct check *c)
 	if (sb->meta_start != maps_end)
 		check_found(c, &here, "meta_start",
 			    "is %llu, expected %llu, right behind both maps", sb->meta_start,
-			    (u64)maps_end);
-	if (meta_end > (u128)sb->data_start << sb->chunk_shift)
+			    maps_end);
+	if (meta_end > data_start)
 		check_found(
 			c, &here, "data_start",
 			"is chunk %llu, inside the metadata area of %llu blocks from block %llu",
@@ -172,10 +182,10 @@ static bool check_areas(struct check *c)
 		check_found(c, &here, "data_chunks",
 			    "%llu from chunk %llu on do not fit into device_sectors = %llu",
 			    sb->data_chunks, sb->data_start, sb->device_sectors);
-	if ((u128)sb->data_start + sb->data_chunks > 1ULL << 48)
+	if (sum(sb->data_start, sb->data_chunks) > 1ULL << 48)
 		check_found(c, &here, "data_chunks",
 			    "the area ends at chunk %llu, expected at most 2^48",
-			    (u64)((u128)sb->data_start + sb->data_chunks));
+			    sum(sb->data_start, sb->data_chunks));
 	return c->report->nr_errors == before;
 }
 
@@ -183,8 +193,8 @@ static bool check_areas(struct check *c)
 static void check_limits(struct check *c)
 {
 	const struct check_super *sb = &c->sb;
-	u128 leaves = ((u128)sb->max_entries + 136) / 137;
-	u128 reserve = 3 * (leaves + leaves / 64 + 4) + 16;
+	u64 leaves = sb->max_entries / 137 + !!(sb->max_entries % 137);
+	u64 reserve = 3 * (leaves + leaves / 64 + 4) + 16;
 
 	if (sb->device_sectors > c->source->sectors)
 		check_advise(c, &here, "device_sectors",
@@ -202,7 +212,7 @@ static void check_limits(struct check *c)
 	if (sb->meta_blocks < reserve)
 		check_found(c, &here, "meta_blocks",
 			    "is %llu, expected at least %llu for max_entries = %llu",
-			    sb->meta_blocks, (u64)reserve, sb->max_entries);
+			    sb->meta_blocks, reserve, sb->max_entries);
 }
 
 bool check_geometry(struct check *c)
@@ -298,7 +308,7 @@ static void check_counters(struct check *c)
 	if (sb->next_first > 0xffffffffu)
 		check_found(c, &here, "next_first", "is %llu, expected at most 2^32-1",
 			    sb->next_first);
-	if ((u128)sb->nr_exceptions + sb->nr_snapshots > sb->max_entries)
+	if (sum(sb->nr_exceptions, sb->nr_snapshots) > sb->max_entries)
 		check_found(c, &here, "max_entries",
 			    "is %llu, but there are %llu exceptions and %llu snapshots",
 			    sb->max_entries, sb->nr_exceptions, sb->nr_snapshots);

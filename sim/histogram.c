@@ -54,7 +54,7 @@ void histogram_merge(struct histogram *to, const struct histogram *from)
 uint64_t histogram_quantile(const struct histogram *h, unsigned int per_million)
 {
 	/* The smallest rank that covers the share, at least the first value. */
-	__uint128_t wanted = ((__uint128_t)h->count * per_million + 999999) / 1000000;
+	uint64_t wanted = h->count / 1000000 * per_million + (h->count % 1000000 * per_million + 999999) / 1000000;
 	uint64_t seen = 0;
 
 	if (!h->count)

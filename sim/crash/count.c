@@ -45,7 +45,7 @@ static void print_many(crash_many n, FILE *out)
 		return;
 	}
 	if (n == CRASH_VERY_MANY) {
-		fprintf(out, "more than 10^38");
+		fprintf(out, "more than 10^%d", sizeof(n) == 16 ? 38 : 19);
 		return;
 	}
 	for (crash_many rest = n; rest >= 10; rest /= 10)

@@ -57,7 +57,11 @@ struct crash_options {
 };
 
 /* Numbers that add up whatever is added first: what is too large stays the largest. */
+#ifdef __SIZEOF_INT128__
 typedef unsigned __int128 crash_many;
+#else
+typedef u64 crash_many;
+#endif
 #define CRASH_VERY_MANY (~(crash_many)0)
 crash_many crash_add(crash_many a, crash_many b);
 crash_many crash_multiply(crash_many a, u64 b);
