@@ -8,13 +8,11 @@
  * Some inputs, chosen by their bytes, are read with the strictest options, too.
  */
 #ifndef _GNU_SOURCE
-#define _GNU_SOURCE /* memfd_create(), memmem() */
+#define _GNU_SOURCE /* memmem() */
 #endif
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "fuzz.h"
 #include "trace.h"
@@ -26,8 +24,7 @@
 /* Of so many inputs one is read again and with other options. */
 #define LOOK_CLOSER 16
 
-static char paths[MAX_FILES][32];
-static int fds[MAX_FILES];
+static const char *const names[MAX_FILES] = { "a", "b", "c" };
 
 static void require(int condition, const char *what)
 {
@@ -35,16 +32,6 @@ static void require(int condition, const char *what)
 		return;
 	fprintf(stderr, "trace: %s\n", what);
 	abort();
-}
-
-int LLVMFuzzerInitialize(int *argc, char ***argv)
-{
-	for (unsigned int i = 0; i < MAX_FILES; i++) {
-		fds[i] = memfd_create("trace", MFD_CLOEXEC);
-		require(fds[i] >= 0, "memfd_create() failed");
-		snprintf(paths[i], sizeof(paths[i]), "/proc/self/fd/%d", fds[i]);
-	}
-	return 0;
 }
 
 static uint64_t hash(uint64_t h, const void *data, size_t size)
@@ -97,7 +84,7 @@ static void check_counts(const struct trace *trace)
 	require(s->records == requests + s->skipped + s->bad, "the counts do not add up");
 }
 
-static void read_strictly(unsigned int nr_files, const char *format)
+static void read_strictly(const struct trace_memory *files, unsigned int nr_files, const char *format)
 {
 	static const struct trace_options all[] = {
 		{ .max_bad = -1 },
@@ -106,13 +93,13 @@ static void read_strictly(unsigned int nr_files, const char *format)
 	};
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
-		const char *files[MAX_FILES] = { paths[0], paths[1], paths[2] };
 		struct trace_options options = all[i];
 		char error[512] = "";
 		struct trace *trace;
 
 		options.format = format;
-		trace = trace_open(files, nr_files, &options, error, sizeof(error));
+		options.memory = files;
+		trace = trace_open(names, nr_files, &options, error, sizeof(error));
 		require(trace || error[0], "refused without a message");
 		if (trace)
 			read_all(trace, 0);
@@ -126,8 +113,8 @@ static int is_packed(const uint8_t *data, size_t size)
 			     (data[0] == 0x28 && data[1] == 0xb5));
 }
 
-/* The number of files made; 0: not to be read. */
-static unsigned int write_files(const uint8_t *data, size_t size, int detect)
+/* Cuts the input into @files; how many, 0: not to be read. */
+static unsigned int cut(struct trace_memory *files, const uint8_t *data, size_t size, int detect)
 {
 	unsigned int n = 0;
 
@@ -137,9 +124,7 @@ static unsigned int write_files(const uint8_t *data, size_t size, int detect)
 
 		if (is_packed(data, length) && (!detect || length > MAX_PACKED))
 			return 0;
-		require(!ftruncate(fds[n], length) && pwrite(fds[n], data, length, 0) == (ssize_t)length,
-			"a file in memory cannot be written");
-		n++;
+		files[n++] = (struct trace_memory){ data, length };
 		if (!end)
 			return n;
 		size -= length + strlen(SEPARATOR);
@@ -149,10 +134,10 @@ static unsigned int write_files(const uint8_t *data, size_t size, int detect)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	const char *files[MAX_FILES] = { paths[0], paths[1], paths[2] };
 	const char *format = *FUZZ_FORMAT ? FUZZ_FORMAT : NULL;
-	struct trace_options options = { .format = format, .max_bad = 1, .force = true };
-	unsigned int nr_files = write_files(data, size, !format);
+	struct trace_memory files[MAX_FILES];
+	struct trace_options options = { .format = format, .memory = files, .max_bad = 1, .force = true };
+	unsigned int nr_files = cut(files, data, size, !format);
 	char error[512] = "";
 	struct trace *trace;
 	size_t most, closer = size % LOOK_CLOSER;
@@ -160,7 +145,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!nr_files)
 		return 0;
 	most = format ? size : 0; /* packed: anything */
-	trace = trace_open(files, nr_files, &options, error, sizeof(error));
+	trace = trace_open(names, nr_files, &options, error, sizeof(error));
 	require(trace || error[0], "refused without a message");
 	if (trace) {
 		uint64_t first = read_all(trace, most);
@@ -175,6 +160,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	trace_close(trace);
 	if (closer == 1)
-		read_strictly(nr_files, format);
+		read_strictly(files, nr_files, format);
 	return 0;
 }

@@ -407,7 +407,7 @@ bool dmlog_read(struct dmlog_options *options, struct life *life, struct dmlog_s
 	bool good;
 
 	memset(summary, 0, sizeof(*summary));
-	r.in = input_open(options->path, why, sizeof(why));
+	r.in = input_open(options->path, NULL, why, sizeof(why));
 	if (!r.in) /* behind the name of the file, which callers know */
 		return fail(&r, "%s", strncmp(why, options->path, path) ? why : why + path + strspn(why + path, ": "));
 	dmlog_add_state(life, not_loaded);

@@ -26,7 +26,8 @@
 
 struct input {
 	char *path;
-	int fd;
+	int fd;				/* or: */
+	const unsigned char *memory;	/* all total_bytes */
 	struct archive *archive;	/* NULL: not compressed */
 	bool compressed;
 	bool ended;			/* the file has no more */
@@ -72,7 +73,10 @@ static int archive_start(struct input *in)
 	archive_read_support_filter_zstd(in->archive);
 	archive_read_support_format_raw(in->archive);
 	archive_read_support_format_empty(in->archive);
-	r = archive_read_open_fd(in->archive, in->fd, ARCHIVE_BLOCK);
+	if (in->memory)
+		r = archive_read_open_memory(in->archive, in->memory, in->total_bytes);
+	else
+		r = archive_read_open_fd(in->archive, in->fd, ARCHIVE_BLOCK);
 	if (r == ARCHIVE_OK)
 		r = archive_read_next_header(in->archive, &entry);
 	if (r == ARCHIVE_EOF) {
@@ -102,20 +106,52 @@ int input_rewind(struct input *in)
 	if (in->archive)
 		archive_read_free(in->archive);
 	in->archive = NULL;
-	if (lseek(in->fd, 0, SEEK_SET) < 0) {
+	if (!in->memory && lseek(in->fd, 0, SEEK_SET) < 0) {
 		snprintf(in->error, sizeof(in->error), "cannot rewind: %s", strerror(errno));
 		return -1;
 	}
 	return in->compressed ? archive_start(in) : 0;
 }
 
-struct input *input_open(const char *path, char *error, size_t error_size)
+/* Opens the file, and finds out what it is; false with a message. */
+static bool open_file(struct input *in, char *error, size_t error_size)
 {
-	struct input *in = malloc(sizeof(*in));
 	unsigned char head[8];
 	struct stat st;
 	off_t size;
 	ssize_t r;
+
+	in->fd = open(in->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (in->fd < 0 || fstat(in->fd, &st) < 0) {
+		snprintf(error, error_size, "%s: %s", in->path, strerror(errno));
+		return false;
+	}
+	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode)) {
+		snprintf(error, error_size,
+			 "%s: not a regular file or block device (a trace is read more than once)", in->path);
+		return false;
+	}
+	size = lseek(in->fd, 0, SEEK_END);
+	in->total_bytes = size > 0 ? size : 0;
+	r = pread(in->fd, head, sizeof(head), 0);
+	if (r < 0) {
+		snprintf(error, error_size, "%s: %s", in->path, strerror(errno));
+		return false;
+	}
+	in->compressed = is_compressed(head, r);
+	return true;
+}
+
+static void open_memory(struct input *in, const struct trace_memory *memory)
+{
+	in->memory = memory->size ? memory->data : (const unsigned char *)"";
+	in->total_bytes = memory->size;
+	in->compressed = is_compressed(in->memory, memory->size);
+}
+
+struct input *input_open(const char *path, const struct trace_memory *memory, char *error, size_t error_size)
+{
+	struct input *in = malloc(sizeof(*in));
 
 	if (in)
 		memset(in, 0, offsetof(struct input, buffer));
@@ -124,24 +160,11 @@ struct input *input_open(const char *path, char *error, size_t error_size)
 		free(in);
 		return NULL;
 	}
-	in->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (in->fd < 0 || fstat(in->fd, &st) < 0) {
-		snprintf(error, error_size, "%s: %s", path, strerror(errno));
+	in->fd = -1;
+	if (memory)
+		open_memory(in, memory);
+	else if (!open_file(in, error, error_size))
 		goto bad;
-	}
-	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode)) {
-		snprintf(error, error_size,
-			 "%s: not a regular file or block device (a trace is read more than once)", path);
-		goto bad;
-	}
-	size = lseek(in->fd, 0, SEEK_END);
-	in->total_bytes = size > 0 ? size : 0;
-	r = pread(in->fd, head, sizeof(head), 0);
-	if (r < 0) {
-		snprintf(error, error_size, "%s: %s", path, strerror(errno));
-		goto bad;
-	}
-	in->compressed = is_compressed(head, r);
 	if (input_rewind(in) < 0) {
 		snprintf(error, error_size, "%s: %s", path, in->error);
 		goto bad;
@@ -162,6 +185,15 @@ void input_close(struct input *in)
 		close(in->fd);
 	free(in->path);
 	free(in);
+}
+
+static size_t read_memory(struct input *in, unsigned char *to, size_t room)
+{
+	uint64_t rest = in->total_bytes - in->file_bytes;
+	size_t n = rest < room ? rest : room;
+
+	memcpy(to, in->memory + in->file_bytes, n);
+	return n;
 }
 
 /* More bytes behind those there; false at the end of the file or on an error. */
@@ -188,6 +220,9 @@ static bool fill(struct input *in)
 			return false;
 		}
 		in->file_bytes = archive_filter_bytes(in->archive, -1);
+	} else if (in->memory) {
+		r = read_memory(in, in->buffer + in->len, BUFFER_SIZE - in->len);
+		in->file_bytes += r;
 	} else {
 		do {
 			r = read(in->fd, in->buffer + in->len, BUFFER_SIZE - in->len);
@@ -238,7 +273,7 @@ bool input_skip(struct input *in, uint64_t bytes)
 		at = in->file_bytes;
 		if (!in->archive && bytes >= SEEK_WORTH && at <= in->total_bytes &&
 		    bytes <= in->total_bytes - at) {
-			if (lseek(in->fd, (off_t)bytes, SEEK_CUR) < 0) {
+			if (!in->memory && lseek(in->fd, (off_t)bytes, SEEK_CUR) < 0) {
 				snprintf(in->error, sizeof(in->error), "cannot seek: %s", strerror(errno));
 				return false;
 			}

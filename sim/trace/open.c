@@ -62,7 +62,8 @@ static int open_files(struct trace *trace, const char *const *files)
 		size_t have;
 
 		file->trace = trace;
-		file->in = input_open(files[i], trace->error, sizeof(trace->error));
+		file->in = input_open(files[i], trace->options.memory ? &trace->options.memory[i] : NULL, trace->error,
+				      sizeof(trace->error));
 		if (!file->in)
 			return -1;
 		if (!input_peek(file->in, 1, &have))

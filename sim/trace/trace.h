@@ -38,8 +38,15 @@ struct trace_request {
 	uint64_t position;	/* line or record number, from 1, for messages */
 };
 
+/* A file that is in memory. */
+struct trace_memory {
+	const void *data;
+	size_t size;
+};
+
 struct trace_options {
 	const char *format;	/* NULL: detect */
+	const struct trace_memory *memory; /* until trace_close(): contents of the files, which are names only; NULL: read them */
 	const char *time_unit;	/* "ms", "us", "ns", "s" where the format leaves it open; NULL: the format's habit */
 	/*
 	 * Give up when more than this share of the records is bad. 0: the default, 0.05; negative: none may be

@@ -35,7 +35,8 @@
 
 struct input;
 
-struct input *input_open(const char *path, char *error, size_t error_size);
+/* @memory: its contents, or NULL. */
+struct input *input_open(const char *path, const struct trace_memory *memory, char *error, size_t error_size);
 void input_close(struct input *in);
 int input_rewind(struct input *in);
 /*

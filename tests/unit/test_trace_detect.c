@@ -27,6 +27,21 @@ static void test_plain(void **state)
 	}
 }
 
+/* Contents that are in memory: no file of that name is looked at. */
+static void test_in_memory(void **state)
+{
+	for (size_t i = 0; i < NR_SAMPLES; i++) {
+		const struct bytes *b = sample_bytes(&samples[i]);
+		const struct trace_memory memory = { b->data, b->size };
+		const struct trace_options options = { .memory = &memory };
+		struct trace *trace = open_one("no such file", &options);
+
+		assert_string_equal(trace_format(trace), samples[i].format);
+		assert_requests(trace, samples[i].expected);
+		trace_close(trace);
+	}
+}
+
 static void test_packed(void **state)
 {
 	static const char *const filters[][2] = { { "gzip", "a.gz" }, { "xz", "a.xz" }, { "zstd", "a.zst" } };
@@ -148,6 +163,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_plain),
+		cmocka_unit_test(test_in_memory),
 		cmocka_unit_test(test_packed),
 		cmocka_unit_test(test_carriage_returns_and_blank_lines),
 		cmocka_unit_test(test_named_wrongly),

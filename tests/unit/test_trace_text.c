@@ -164,7 +164,7 @@ static void test_line_lengths(void **state)
 	}
 	fputs("last", file);
 	assert_int_equal(fclose(file), 0);
-	in = input_open(sample_path("big"), error, sizeof(error));
+	in = input_open(sample_path("big"), NULL, error, sizeof(error));
 	assert_non_null(in);
 	for (unsigned int i = 0; i <= 200; i++) {
 		size_t length = i < 100 ? i * 100 : TRACE_MAX_LINE - 100 + i;
