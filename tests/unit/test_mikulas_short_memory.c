@@ -151,16 +151,29 @@ static void failing_loads(void *arg)
 	struct short_memory *m = calloc(1, sizeof(*m));
 	struct dm_multisnap *s = &m->s;
 	u64 failed = 0, before;
+	snapid_t id;
+	int r;
 
 	make(m);
 	for (unsigned int i = 0; i < 40; i++)
 		add_chunk(m);
+	/* More snapshots than are reserved before any is found, in the tree and in the log. */
+	for (unsigned int i = 0; i < 2 * (SPARES_MAX + 8); i++) {
+		if (i == SPARES_MAX + 8) {
+			double_commit_all(s);
+			checkpoint_poll(s->store, true);
+			double_settle(s);
+		}
+		CHECK(s->ops->allocate_snapid(s->store, SNAPID_ORIGIN, &id) == 0);
+		while ((r = s->ops->create_snapshot(s->store, id)) == -EAGAIN)
+			double_again(s);
+		CHECK(!r, "%d", r);
+	}
 	double_commit_all(s);
 	double_unload(s);
 	before = sim_memory_bytes();
 	for (u64 n = 0;; n++) {
 		u64 first = sim_alloc_count(), writes = m->disk.writes;
-		int r;
 
 		sim_fail_alloc(first + n, arg ? U64_MAX - first - n : 1);
 		r = double_load(s, &m->disk, "");
