@@ -13,7 +13,8 @@ What is changed (the operator's name in reports):
     delete      a statement: call, assignment, return, break, continue, goto
     drop        an error: of r = f(), the assignment; of return, the value
 
-Not changed: what a macro's body holds, #define (constants of the format and of tuning), messages of the log.
+Not changed: what a macro's body holds, #define (constants of the format and of tuning), messages of the log and when
+they come.
 """
 import ctypes
 import hashlib
@@ -127,6 +128,8 @@ class Maker:
         for child in cursor.get_children():
             inner = statement
             place = self.span(child)
+            if place and self.only_tells(child):
+                continue
             if place:
                 if cursor.kind in (K.COMPOUND_STMT, K.IF_STMT, K.FOR_STMT, K.CASE_STMT, K.DEFAULT_STMT, *LOOPS):
                     inner = place[1:]
@@ -134,6 +137,13 @@ class Maker:
                 self.change(child, cursor, place, here, result)
                 self.delete(child, cursor, place, here)
             self.look(child, function, inner, body, result)
+
+    def only_tells(self, cursor):
+        """Does nothing but a message depend on it?"""
+        parts = list(cursor.get_children()) if cursor.kind == K.IF_STMT else []
+        spans = [self.span(c) for c in parts]
+        return len(parts) == 2 and all(spans) and not calls(parts[0]) and \
+            MESSAGES.match(self.text(spans[1][0])[spans[1][1]:]) is not None
 
     def change(self, cursor, parent, place, here, result):
         file, start, end = place

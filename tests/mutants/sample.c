@@ -31,6 +31,8 @@ bool branches(int *p, bool y)
 		lock(p); /* -> { } */
 	else
 		DMERR("no pointer");
+	if (*p > 7)
+		DMERR("far away");
 	while (*p) /* -> while (((*p) && 0)) */
 		--*p; /* -> ++*p; @ { } */
 	for (;;) {
