@@ -583,6 +583,45 @@ static void h25_a_record_that_contradicts_the_tree_ends_the_merge(void **state)
 	hostile_run(merged, NULL);
 }
 
+static void narrow_of_nothing(struct hostile *h, struct crafted *c)
+{
+	narrow(c, NEW, FIRST_LEVEL(0), FIRST_LEVEL(0), FIRST_LEVEL(0), h->super.data_start);
+}
+
+/* There is no tree yet. */
+static void merged_into_nothing(void *arg)
+{
+	struct dm_multisnap *s;
+	struct hostile h = { .s.geometry.shift = 3, .s.fifo = true, .s.origin_sectors = 1 << 20 };
+	u32 crc;
+
+	s = &h.s;
+	disk_make_plain(&h.disk, HOSTILE_SECTORS, 40000);
+	CHECK(double_load(s, &h.disk, "") == 0);
+	hostile_create(s, SNAPID_ORIGIN);
+	double_commit_all(s);
+	CHECK(s->store->log.seq == 1 && !s->store->super.root);
+	h.super = s->store->super;
+	crc = s->store->log.crc;
+	double_unload(s);
+	craft_nth(&h, narrow_of_nothing, 2, h.super.mount, crc);
+	CHECK(double_load(s, &h.disk, "") == 0, "%s", hostile_text);
+	CHECK(s->store->log.seq == 2);
+	checkpoint_poll(s->store, true);
+	while (!s->error && double_event(s))
+		;
+	CHECK(s->error == -EPERM && hostile_said("the log contradicts the tree, chunk"), "%s",
+	      hostile_text);
+	CHECK(!s->store->super.ckpt);
+	double_unload(s);
+	disk_free(&h.disk);
+}
+
+static void h25_a_record_about_nothing_ends_the_first_merge(void **state)
+{
+	hostile_run(merged_into_nothing, NULL);
+}
+
 /* With no exception there is none to be removed. */
 static void removal_from_nothing(void *arg)
 {
@@ -607,6 +646,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(h25_a_record_that_no_store_wrote_is_refused_and_named),
 		cmocka_unit_test(h25_a_record_that_contradicts_the_tree_ends_the_merge),
+		cmocka_unit_test(h25_a_record_about_nothing_ends_the_first_merge),
 		cmocka_unit_test(h32_mount_counts_do_not_fall_along_the_log),
 		cmocka_unit_test(h25_nothing_is_removed_from_an_empty_store),
 	};
