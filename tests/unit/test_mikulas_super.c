@@ -196,6 +196,47 @@ static void bounds(void *arg)
 	hostile_free(&h);
 }
 
+/* What the device, or the table, must be like before a superblock is read at all. */
+static void devices(void *arg)
+{
+	struct double_disk disk;
+	struct dm_multisnap s;
+
+	for (unsigned int block_sectors = 1; block_sectors <= 16; block_sectors *= 2) {
+		memset(&s, 0, sizeof(s));
+		s.geometry.shift = 4;
+		s.origin_sectors = 1 << 16;
+		s.block_sectors = block_sectors;
+		disk_make_plain(&disk, HOSTILE_SECTORS, 40000);
+		CHECK(double_load(&s, &disk, "") == (block_sectors <= MBLOCK_SECTORS ? 0 : -EINVAL), "%u", block_sectors);
+		if (s.store)
+			double_unload(&s);
+		disk_free(&disk);
+	}
+	memset(&s, 0, sizeof(s));
+	s.origin_sectors = 1 << 16;
+	disk_make_plain(&disk, HOSTILE_SECTORS, 40000);
+	s.geometry.shift = CHUNK_SHIFT_MIN - 1;
+	CHECK(double_load(&s, &disk, "") == -EINVAL);
+	s.geometry.shift = CHUNK_SHIFT_MIN;
+	disk.sectors = 7;
+	s.block_sectors = MBLOCK_SECTORS;
+	CHECK(double_load(&s, &disk, "") == -ENOSPC);
+	/* The least: a superblock, a log, maps, a tree and one chunk. */
+	s.block_sectors = 1;
+	disk.sectors = (LOG_BLOCKS_MIN + 1) * MBLOCK_SECTORS;
+	CHECK(double_load(&s, &disk, "") == -ENOSPC);
+	disk.sectors *= 4;
+	CHECK(double_load(&s, &disk, "") == 0);
+	double_unload(&s);
+	disk_free(&disk);
+}
+
+static void test_bounds_of_the_device(void **state)
+{
+	hostile_run(devices, NULL);
+}
+
 static void test_bounds_of_the_superblock(void **state)
 {
 	hostile_run(bounds, NULL);
@@ -205,6 +246,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_bounds_of_the_superblock),
+		cmocka_unit_test(test_bounds_of_the_device),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
