@@ -320,24 +320,25 @@ bool life_find_target(struct life *life, const struct script_command *script)
 
 static void snapshot_table(struct life *life, const char *name, const char *table)
 {
-	struct life_device *d = life->devices;
 	unsigned long long sectors;
+	struct life_device *d;
 	char text[64];
 	snapid_t id;
+	u32 i = 0;
 
 	if (sscanf(table, "%*s %llu %*s %*s %63s", &sectors, text) != 2 || !snapid_parse(text, &id))
 		return;
 	life->snapshot_sectors = max_t(sector_t, life->snapshot_sectors, sectors);
-	while (d < life->devices + life->nr_devices && strcmp(d->name, name))
-		d++;
-	if (d == life->devices + life->nr_devices) {
+	while (i < life->nr_devices && strcmp(life->devices[i].name, name))
+		i++;
+	if (i == life->nr_devices) {
 		life->devices = realloc(life->devices, (life->nr_devices + 1) * sizeof(*d));
 		if (!life->devices)
 			abort();
 		d = &life->devices[life->nr_devices++];
 		snprintf(d->name, sizeof(d->name), "%s", name);
 	}
-	d->id = id;
+	life->devices[i].id = id;
 }
 
 static const struct life_device *find_device(const struct life *life, const char *name)
