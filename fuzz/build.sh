@@ -5,7 +5,7 @@
 # $LIB_FUZZING_ENGINE, in $WORK, into $OUT: TARGET, TARGET_seed_corpus.zip, TARGET.dict, and in lib/ the libraries that the
 # machine which runs them lacks. ci/check-oss-fuzz tries it.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd -P "$(dirname "$0")/.."
 : "${CC:?}" "${CXX:?}" "${CFLAGS?}" "${LIB_FUZZING_ENGINE:?}" "${OUT:?}" "${WORK:?}"
 
 # shellcheck disable=SC2016 # $ORIGIN is the loader's.
