@@ -72,7 +72,7 @@ static void make_table(struct torture *t, const struct sync_list *sync, char *ta
 	t->origin_len = t->config.origin_sectors;
 	if (torture_chance(t, 10)) /* a table may be shorter than the device */
 		t->origin_len = t->align * (1 + torture_random(t, t->origin_len / t->align));
-	n = snprintf(table, size, "0 %llu multisnapshot origin store %u %u%s%s %s",
+	n = snprintf(table, size, "0 %llu multisnapshot origin store %u %d%s%s %s",
 		     (unsigned long long)t->origin_len, t->config.chunk_sectors,
 		     t->preserve + sync->wanted, sync->wanted ? " sync-snapshots" : "",
 		     t->preserve ? " preserve-on-error" : "", t->options->store);

@@ -182,7 +182,7 @@ static u32 add_option(content_t options[CELLS_MAX], u32 issued[CELLS_MAX], u32 n
 		if (options[i] == content)
 			return nr;
 	if (nr == CELLS_MAX) {
-		fprintf(stderr, "multisnap: more than %u versions of a sector without a flush\n", CELLS_MAX);
+		fprintf(stderr, "multisnap: more than %d versions of a sector without a flush\n", CELLS_MAX);
 		exit(2);
 	}
 	options[nr] = content;

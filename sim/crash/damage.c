@@ -219,7 +219,8 @@ static void try_table(struct crash *c, const char *table, const char *what)
 
 static void wrong_partners(struct crash *c)
 {
-	unsigned int chunk = 0, rest = 0;
+	unsigned int chunk = 0;
+	int rest = 0;
 	char table[512];
 
 	if (sscanf(c->table, "%*s %*s %*s %*s %*s %u%n", &chunk, &rest) != 1)

@@ -101,7 +101,7 @@ static void draw_config(struct random_work *w)
 /* With @sync: with sync-snapshots, what follows is their list. */
 static void put_table(struct random_work *w, bool sync)
 {
-	fprintf(w->out, "0 %u multisnapshot origin store %u %u %s%s%s", w->sectors, w->chunk, sync + w->preserve,
+	fprintf(w->out, "0 %u multisnapshot origin store %u %d %s%s%s", w->sectors, w->chunk, sync + w->preserve,
 		sync ? "sync-snapshots " : "", w->preserve ? "preserve-on-error " : "", w->store);
 }
 

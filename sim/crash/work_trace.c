@@ -175,9 +175,9 @@ char *trace_work_script(const struct trace_work *w, u64 index)
 	if (!p->out)
 		abort();
 	fprintf(p->out,
-		"disk origin %us\ndisk store 4M\n"
-		"dmsetup create ms --table \"0 %u multisnapshot origin store %u 0 mikulas 0\"\n"
-		"write ms 0 %u fill=%u\n",
+		"disk origin %ds\ndisk store 4M\n"
+		"dmsetup create ms --table \"0 %d multisnapshot origin store %d 0 mikulas 0\"\n"
+		"write ms 0 %d fill=%u\n",
 		CHUNKS * CHUNK, CHUNKS * CHUNK, CHUNK, CHUNKS * CHUNK, p->fill++);
 	for (u64 i = from; i < to; i++) {
 		if ((i - from) % SNAPSHOT_EVERY == 0)
