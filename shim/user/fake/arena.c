@@ -9,7 +9,7 @@
  * library's; the last few that were freed are poisoned and wait to be used again, too, which also spares filling each
  * with the same bytes as the last time.
  *
- * Under a sanitizer, and with threads, every object is the C library's instead, so that the
+ * Under a sanitizer or valgrind, and with threads, every object is the C library's instead, so that the
  * sanitizer sees it.
  */
 #include <stdlib.h>
@@ -17,7 +17,7 @@
 
 #include "arena.h"
 
-#if defined(SHIM_ASAN) || defined(SHIM_TSAN) || defined(SHIM_THREADS)
+#if defined(SHIM_ASAN) || defined(SHIM_MSAN) || defined(SHIM_VALGRIND) || defined(SHIM_TSAN) || defined(SHIM_THREADS)
 #define ARENA_PLAIN 1
 #else
 #define ARENA_PLAIN 0
@@ -150,6 +150,8 @@ static struct mem_header *large_alloc(size_t size, bool zero)
 	large->header.class = ARENA_LARGE;
 	list_add_tail(&large->entry, &arena.large);
 	memset(mem_object(&large->header), zero ? 0 : MEM_FRESH_BYTE, size);
+	if (!zero)
+		mem_undefined(mem_object(&large->header), size);
 	return &large->header;
 }
 

@@ -34,6 +34,17 @@ struct mem_header {
 
 #define ARENA_LARGE 0xffff
 
+/* Bytes that nobody may look at before they are written: MemorySanitizer and valgrind find who does. */
+#if defined(SHIM_MSAN)
+#include <sanitizer/msan_interface.h>
+#define mem_undefined(p, size) __msan_allocated_memory(p, size)
+#elif defined(SHIM_VALGRIND)
+#include <valgrind/memcheck.h>
+#define mem_undefined(p, size) ((void)VALGRIND_MAKE_MEM_UNDEFINED(p, size))
+#else
+#define mem_undefined(p, size) ((void)0)
+#endif
+
 /* NULL: the machine's memory is exhausted. @zero: of zeroes, or (where it is not large) anything. */
 struct mem_header *arena_alloc(size_t size, bool zero);
 void arena_free(struct mem_header *header);

@@ -21,6 +21,9 @@
 #if __has_feature(address_sanitizer)
 #define SHIM_ASAN 1
 #endif
+#if __has_feature(memory_sanitizer)
+#define SHIM_MSAN 1
+#endif
 #endif
 /* SHIM_TSAN comes from the build: this directory itself is compiled without -fsanitize=thread. */
 

@@ -33,6 +33,18 @@
 #else
 #define STACK_SIZE (256 * 1024)
 #endif
+#ifdef SHIM_MSAN
+#include <sanitizer/msan_interface.h>
+/* What jump_fcontext() returns is written by code that no compiler has seen. */
+#define came_from(transfer) __msan_unpoison(&(transfer), sizeof(transfer))
+#else
+#define came_from(transfer) ((void)0)
+#endif
+#ifdef SHIM_VALGRIND
+#include <valgrind/valgrind.h>
+#else
+#define VALGRIND_STACK_REGISTER(from, to) 0
+#endif
 #define GUARD_SIZE (64 * 1024)
 /* Kept for later worlds. */
 #define STACKS_KEPT 256
@@ -61,6 +73,7 @@ struct sched_stack *sched_stack_new(void)
 	}
 	stack->bottom = memory + GUARD_SIZE;
 	stack->size = STACK_SIZE;
+	(void)VALGRIND_STACK_REGISTER(memory + GUARD_SIZE, memory + GUARD_SIZE + STACK_SIZE);
 	return stack;
 }
 
@@ -145,6 +158,7 @@ static void switch_to(struct sim_thread *next)
 	sched.running = next;
 	before_switch(self->stack, next->stack, self->state == SCHED_DEAD);
 	from = jump_fcontext(next->stack->context, self->stack);
+	came_from(from);
 	((struct sched_stack *)from.data)->context = from.fctx;
 	after_switch(self->stack);
 	if (unlikely(world.failed))
@@ -301,6 +315,7 @@ static void thread_main(transfer_t from)
 {
 	struct sim_thread *self = sched.running;
 
+	came_from(from);
 	((struct sched_stack *)from.data)->context = from.fctx;
 	after_switch(self->stack);
 	sched_current = self;
