@@ -161,30 +161,71 @@ static void judge_loaded(struct judge_target *t, sector_t sectors)
 			read_snapshot(s);
 }
 
-/* Not loaded: what the disks have, and what a load finds. */
-static void judge_removed(struct judge_target *t)
+static void load(struct judge_target *t)
 {
 	const char *reason = NULL;
-	int r;
+	int r = world_device_create(DEVICE "-origin", t->table, &reason);
 
-	check(t, NULL);
-	if (!t->unknown && !judge_resized(t))
-		read_back(t, oracle_device(t->oracle, SNAPID_ORIGIN), t->origin, oracle_sectors(t->oracle));
-	if (strcmp(t->type, "mikulas") || t->error || t->error_before || t->anything || t->believe ||
-	    t->unknown || judge_resized(t))
-		return;
-	r = world_device_create(DEVICE "-origin", t->table, &reason);
 	if (r)
 		judge_found(NULL, "the target does not load again: %s%s%s", errno_name(r), reason ? ": " : "",
 			    reason ? reason : "");
 	strcpy(t->device, DEVICE "-origin");
 	t->loaded = true;
 	t->life++;
-	judge_loaded(t, t->sectors);
-	r = world_device_remove(DEVICE "-origin");
+}
+
+static void unload(struct judge_target *t)
+{
+	int r = world_device_remove(t->device);
+
 	if (r)
 		judge_found(NULL, "the target cannot be removed: %s", errno_name(r));
 	t->loaded = false;
+}
+
+/* It says nothing of what was, and nothing wrong is to be found in it. */
+static bool is_lost(const struct judge_target *t)
+{
+	return strcmp(t->type, "mikulas") || t->anything || t->believe || t->unknown || judge_resized(t);
+}
+
+/* Not loaded: what the disks have, and what a load finds. */
+static void judge_removed(struct judge_target *t)
+{
+	check(t, NULL);
+	if (!t->unknown && !judge_resized(t))
+		read_back(t, oracle_device(t->oracle, SNAPID_ORIGIN), t->origin, oracle_sectors(t->oracle));
+	if (is_lost(t) || t->error || t->error_before)
+		return;
+	load(t);
+	judge_loaded(t, t->sectors);
+	unload(t);
+}
+
+/*
+ * Loaded, and in error: what a restart finds. Snapshots that were given up are not taken for good (H20), where the disk has not refused
+ * the mark as well; what was to be preserved is as it was when it was last durable.
+ */
+static void judge_errored(struct judge_target *t)
+{
+	/* Perhaps: where its only failure is not the error itself. */
+	bool refused = judge_disk_faults(t->store) && (judge_faults() > 1 || t->error == -ENOSPC);
+	struct target_status st;
+
+	if (is_lost(t) || !t->good || t->error_before || (!t->preserve && refused))
+		return;
+	unload(t);
+	load(t);
+	if (t->preserve) {
+		t->error_before = t->error;
+		t->error = 0;
+		judge_loaded(t, t->sectors);
+		if (t->error)
+			judge_found(NULL, "what was preserved is in error after the next load: %s", errno_name(t->error));
+	} else if (!target_status_ask(t->device, &st) || !st.error) {
+		judge_found(NULL, "snapshots that were given up are loaded as if they were good");
+	}
+	unload(t);
 }
 
 static void calm_down(void)
@@ -223,10 +264,13 @@ void judge_end(void)
 
 		if (!t->life)
 			continue;
-		if (t->loaded)
-			judge_loaded(t, d ? d->active.sectors : 0);
-		else
+		if (!t->loaded) {
 			judge_removed(t);
+		} else {
+			judge_loaded(t, d ? d->active.sectors : 0);
+			if (t->error)
+				judge_errored(t);
+		}
 		judge.counts.status_errors += t->error || t->error_before;
 		judge.counts.unasked += t->ended_badly;
 	}
