@@ -157,6 +157,7 @@ struct subject {
 	void (*program)(void *arg);
 	void *arg;
 	u32 threads;
+	u64 none_below; /* no finding with fewer preemptions */
 };
 
 /* One search, as words; @seconds < 0: without times. */
@@ -197,7 +198,7 @@ static void shrink(const struct search_options *options, const struct subject *s
 
 	o.strategy = SEARCH_ALL;
 	o.max_runs = SHRINK_RUNS;
-	for (o.preemptions = 0; o.preemptions < found->preemptions; o.preemptions++) {
+	for (o.preemptions = s->none_below; o.preemptions < found->preemptions; o.preemptions++) {
 		r = search(&o, s->program, s->arg);
 		if (r->found) {
 			keep_result(found, r);
@@ -258,7 +259,7 @@ static const struct search_result *timed_search(const struct explore_arguments *
  * What is too large to be seen whole is seen with as many preemptions as can be afforded (Musuvathi, Qadeer, Iterative
  * Context Bounding for Systematic Testing of Multithreaded Programs, PLDI 2007).
  */
-static const struct search_result *iterate(const struct explore_arguments *a, const struct subject *s,
+static const struct search_result *iterate(const struct explore_arguments *a, struct subject *s,
 					   const struct search_result *r)
 {
 	struct search_options o = a->search;
@@ -267,12 +268,13 @@ static const struct search_result *iterate(const struct explore_arguments *a, co
 		return r;
 	for (o.preemptions = 0; !r->found && !r->complete && (r->ended || !o.preemptions); o.preemptions++) {
 		printf("; ");
+		s->none_below = o.preemptions;
 		r = timed_search(a, &o, s);
 	}
 	return r;
 }
 
-static int explore(const struct explore_arguments *a, const struct subject *s)
+static int explore(const struct explore_arguments *a, struct subject *s)
 {
 	const struct search_result *r;
 	struct search_result found;
@@ -296,7 +298,7 @@ static int explore(const struct explore_arguments *a, const struct subject *s)
 static int explore_file(const struct explore_arguments *a, const char *path)
 {
 	struct scenario scenario = { .file = path, .script = script_load(path) };
-	struct subject s = { path, a->crash ? power_run : scenario_run, &scenario, 0 };
+	struct subject s = { path, a->crash ? power_run : scenario_run, &scenario, 0, 0 };
 	struct search_result given = { 0 };
 
 	if (!scenario.script)
@@ -369,6 +371,6 @@ int main(int argc, char **argv)
 		a.workers = 1;
 	if (a.program_name)
 		return explore(&a, &(struct subject){ a.program_name, program_run, &a.program,
-						      a.program.threads });
+						      a.program.threads, 0 });
 	return a.nr_files == 1 ? explore_file(&a, a.files[0]) : explore_files(&a);
 }

@@ -363,6 +363,8 @@ void race_freed(const void *start, size_t size)
 
 u32 race_mark(void)
 {
+	if (!race || !race->started)
+		return 0;
 	race->marks = grow(race->marks, &race->max_marks, race->nr_marks + 1, sizeof(*race->marks));
 	race->marks[race->nr_marks] = race->now;
 	return race->nr_marks++;
@@ -370,6 +372,8 @@ u32 race_mark(void)
 
 void race_back(u32 mark)
 {
+	if (!race || !race->started)
+		return;
 	put_back(race->marks[mark].logged);
 	race->now = race->marks[mark];
 	race->nr_marks = mark + 1;

@@ -17,7 +17,7 @@
 
 #include "shim.h"
 
-/* Forgets everything: an exploration begins. Nothing is watched before, nor after race_stop(). */
+/* Forgets everything: an exploration begins. Nothing is watched before, nor after race_stop(); then the other functions do nothing. */
 void race_start(void);
 void race_stop(void);
 /* Where steps are only repeated that have been watched already: nothing is recorded. */

@@ -13,17 +13,9 @@
 #include <sys/mman.h>
 
 #include "explore.h"
+#include "fcontext.h"
 #include "heap.h"
 #include "rewind.h"
-
-/* Boost.Context's C ABI. */
-typedef void *fcontext_t;
-typedef struct {
-	fcontext_t fctx;
-	void *data;
-} transfer_t;
-transfer_t jump_fcontext(fcontext_t to, void *data);
-fcontext_t make_fcontext(void *stack_top, size_t size, void (*fn)(transfer_t));
 
 /* No stack is larger. */
 #define ROOT_STACK_SIZE (1024 * 1024)

@@ -90,7 +90,7 @@ static void node_new(const struct sim_step *ready, u32 n, struct checkpoint *che
 {
 	struct node *node = node_add(ready, n, checkpoint, x->options.strategy == SEARCH_ALL);
 
-	node->race_mark = x->options.no_races ? 0 : race_mark();
+	node->race_mark = race_mark();
 	x->at++; /* it is there, even if nobody can be chosen */
 	node_choose(node, choose_process(node));
 }
@@ -99,8 +99,7 @@ static void node_new(const struct sim_step *ready, u32 n, struct checkpoint *che
 static void go_live(void)
 {
 	x->repeating = false;
-	if (!x->options.no_races)
-		race_pause(false);
+	race_pause(false);
 }
 
 static u32 pick(const struct sim_step *ready, u32 n)
@@ -129,10 +128,7 @@ static u32 pick(const struct sim_step *ready, u32 n)
 			continue;
 		if (!x->repeating) {
 			begin_step(&ready[i]);
-			if (!x->options.no_races)
-				race_step(node->process);
-		} else {
-			x->result.counts.steps_repeated++;
+			race_step(node->process);
 		}
 		return i;
 	}
@@ -168,8 +164,7 @@ static void enables(u32 process)
 	if (x->repeating)
 		return;
 	trace_enables(process);
-	if (!x->options.no_races)
-		race_enables(process);
+	race_enables(process);
 }
 
 static void idle(void)
@@ -178,31 +173,30 @@ static void idle(void)
 	if (x->repeating)
 		return;
 	trace_idle();
-	if (!x->options.no_races)
-		race_idle();
+	race_idle();
 }
 
 static void acquire(const void *object)
 {
-	if (x->open && !x->options.no_races)
+	if (x->open)
 		race_acquire(object);
 }
 
 static void release(const void *object)
 {
-	if (x->open && !x->options.no_races)
+	if (x->open)
 		race_release(object);
 }
 
 static void allocated(const void *start, size_t size)
 {
-	if (!x->repeating && !x->options.no_races)
+	if (!x->repeating)
 		race_allocated(start, size);
 }
 
 static void freed(const void *start, size_t size)
 {
-	if (!x->repeating && !x->options.no_races)
+	if (!x->repeating)
 		race_freed(start, size);
 }
 
@@ -235,8 +229,7 @@ void search_begin(void)
 	explorer.late_stores = !x->options.no_late_stores;
 	explorer.note = x->options.story ? note : NULL;
 	nodes_first_process(sim_process());
-	if (!x->options.no_races)
-		race_pause(false);
+	race_pause(false);
 	sim_explore(&explorer);
 }
 
@@ -245,8 +238,7 @@ void search_end(void)
 	end_step();
 	sim_explore(NULL);
 	x->inside = false;
-	if (!x->options.no_races)
-		race_pause(true);
+	race_pause(true);
 }
 
 void search_fail(void *context, const char *what)
@@ -287,15 +279,12 @@ static int go_back(void)
 	for (from = x->live; !node_at(from)->checkpoint; from--)
 		;
 	trace_truncate(node->step);
-	if (!x->options.no_races) {
-		race_back(node->race_mark);
-		race_pause(true);
-	}
+	race_back(node->race_mark);
+	race_pause(true);
 	x->at = from;
 	x->last_checkpoint = from;
 	x->repeating = true;
 	x->open = false;
-	x->result.counts.rewinds++;
 	return rewind_back(node_at(from)->checkpoint);
 }
 
@@ -377,7 +366,6 @@ const struct search_result *search(const struct search_options *options, void (*
 	}
 	if (outcome == RUN_FOUND)
 		note_schedule();
-	if (!options->no_races)
-		race_stop();
+	race_stop();
 	return &x->result;
 }

@@ -35,7 +35,7 @@ struct search_options {
 struct search_counts {
 	u64 traces;		/* complete */
 	u64 redundant;		/* given up as a trace that had been seen */
-	u64 steps, steps_repeated, rewinds, checkpoints;
+	u64 steps;
 	u64 max_steps;		/* in one */
 };
 

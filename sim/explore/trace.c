@@ -89,6 +89,14 @@ static void set_add(u64 *set, u32 nr)
 	set[nr / 64] |= 1ULL << (nr % 64);
 }
 
+/* All before @nr. */
+static void set_add_all(u64 *set, u32 nr)
+{
+	memset(set, 0xff, nr / 64 * sizeof(*set));
+	if (nr % 64)
+		set[nr / 64] |= (1ULL << (nr % 64)) - 1;
+}
+
 /* @nr and all that happens before it. */
 static void set_add_past(u64 *set, u32 nr)
 {
@@ -99,7 +107,7 @@ static void set_add_past(u64 *set, u32 nr)
 	set_add(set, nr);
 }
 
-bool trace_before(u32 a, u32 b)
+static bool happens_before(u32 a, u32 b)
 {
 	return a < b && set_has(set_of(b), a);
 }
@@ -309,7 +317,7 @@ static bool decided(const struct candidate *c, const u64 *base)
 		if (other->step == c->step && !other->race)
 			return true;
 		if (other->step != c->step && (!c->lock || other->lock != c->lock) &&
-		    trace_before(c->step, other->step))
+		    happens_before(c->step, other->step))
 			return true;
 	}
 	return false;
@@ -320,8 +328,8 @@ static void own_past(u64 *set, u32 nr)
 	const struct step *step = &t->steps.at[nr];
 	u32 enabled = process_at(step->process)->enabled;
 
-	for (u32 i = 0; t->barriers.nr && i < t->barriers.at[t->barriers.nr - 1]; i++)
-		set_add(set, i);
+	if (t->barriers.nr)
+		set_add_all(set, t->barriers.at[t->barriers.nr - 1]);
 	if (step->previous != STEP_NONE)
 		set_add_past(set, step->previous);
 	for (; enabled; enabled = t->enablings.at[enabled - 1].before) {
@@ -374,7 +382,7 @@ const u32 *trace_initials(const struct race *race, u32 *n)
 		const u64 *past;
 		bool first = true;
 
-		if (i < race->second && trace_before(race->first, i))
+		if (i < race->second && happens_before(race->first, i))
 			continue;
 		past = set_of(i);
 		for (u32 w = race->first / 64; w < words_for(i) && first; w++)

@@ -51,7 +51,6 @@ void trace_idle(void);
 /* The last step has ended: its place in the order; the races in which it is the second. Valid until the next call. */
 const struct race *trace_end_step(u32 *nr_races);
 
-bool trace_before(u32 a, u32 b);
 /*
  * Of the steps after @race->first that do not happen after it, up to and including @race->second: which could be the
  * very first? Their processes; valid until the next call.

@@ -3,16 +3,8 @@
 #ifndef FAKE_FIBER_H
 #define FAKE_FIBER_H
 
+#include "../fcontext.h"
 #include "sched.h"
-
-/* Boost.Context's C ABI. */
-typedef void *fcontext_t;
-typedef struct {
-	fcontext_t fctx;
-	void *data;
-} transfer_t;
-transfer_t jump_fcontext(fcontext_t to, void *data);
-fcontext_t make_fcontext(void *stack_top, size_t size, void (*fn)(transfer_t));
 
 struct sched_stack {
 	fcontext_t context; /* while it does not run */
