@@ -229,7 +229,7 @@ static void make_table(struct image_run *run, u64 limit)
 		strcat(store, " cache-threshold 0");
 	if (limit)
 		snprintf(store + strlen(store), 64, " cache-limit %llu", (unsigned long long)limit);
-	snprintf(run->table, sizeof(run->table), "0 %llu multisnapshot origin store %u %s mikulas %u%s",
+	snprintf(run->table, sizeof(run->table), "0 %llu multisnapshot origin store %u %s mikulas %d%s",
 		 (unsigned long long)run->origin_sectors, run->chunk,
 		 head->flags & IMAGE_PRESERVE ? "1 preserve-on-error" : "0", 2 * eager + 2 * !!limit, store);
 }
