@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "splitmix.h"
 #include "torture.h"
 
 const char *const torture_count_names[TC_NR] = {
@@ -53,13 +54,11 @@ static u64 next_draw(struct torture *t, u64 n)
 
 u64 torture_random(struct torture *t, u64 n)
 {
-	u64 z = t->rng += 0x9E3779B97F4A7C15ULL; /* splitmix64 */
+	u64 drawn = splitmix_next(&t->rng);
 
 	if (t->drawn < t->options->nr_draws)
 		return next_draw(t, n);
-	z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ULL;
-	z = (z ^ (z >> 27)) * 0x94D049BB133111EBULL;
-	return (z ^ (z >> 31)) % n;
+	return drawn % n;
 }
 
 bool torture_chance(struct torture *t, unsigned int percent)

@@ -10,6 +10,7 @@
 #define SIM_CRASH_CONTENT_H
 
 #include "disk.h"
+#include "splitmix.h"
 
 typedef u32 content_t;
 
@@ -52,11 +53,7 @@ void content_release(u32 mark);
 /* A good mixture of two numbers. */
 static inline u64 crash_mix(u64 a, u64 b)
 {
-	u64 z = a * 0x9E3779B97F4A7C15ULL ^ b;
-
-	z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ULL;
-	z = (z ^ (z >> 27)) * 0x94D049BB133111EBULL;
-	return z ^ (z >> 31);
+	return splitmix_mix(a * SPLITMIX_STEP ^ b);
 }
 
 /* An array that grows: to at least @need members of @size bytes, from *max. Without memory the program ends. */

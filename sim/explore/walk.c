@@ -3,6 +3,7 @@
 #include "walk.h"
 
 #include "grow.h"
+#include "splitmix.h"
 
 #define MAX_DEPTH 16
 
@@ -20,11 +21,7 @@ static struct walk {
 
 static u64 draw(void)
 {
-	u64 z = (w->state += 0x9E3779B97F4A7C15ULL);
-
-	z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ULL;
-	z = (z ^ (z >> 27)) * 0x94D049BB133111EBULL;
-	return z ^ (z >> 31);
+	return splitmix_next(&w->state);
 }
 
 void walk_start(u64 seed, u32 depth, u32 steps)

@@ -6,18 +6,14 @@
  * AddressSanitizer.
  */
 #include "check_image.h"
+#include "splitmix.h"
 
 /* A small generator: the same bytes everywhere. */
 static u64 random_state;
 
 static u64 random_u64(void)
 {
-	random_state += 0x9E3779B97F4A7C15ULL;
-	u64 z = random_state;
-
-	z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9ULL;
-	z = (z ^ z >> 27) * 0x94D049BB133111EBULL;
-	return z ^ z >> 31;
+	return splitmix_next(&random_state);
 }
 
 static const u64 used_blocks[] = {

@@ -16,6 +16,7 @@
 #include "race_tsan.h"
 #include "rewind.h"
 #include "search.h"
+#include "splitmix.h"
 
 static const struct search_options late = {
 	.seed = 1,
@@ -350,8 +351,7 @@ static void make_program(u64 seed)
 		for (u32 i = 0; i < OPS; i++) {
 			u64 z = (seed * THREADS + t) * OPS + i + 1;
 
-			z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ULL;
-			z = (z ^ (z >> 27)) * 0x94D049BB133111EBULL;
+			z = splitmix_mix(z);
 			ops[t][i] = (struct op){ (u8)((z >> 8) % KINDS), (u8)((z >> 40) % WORDS), (u8)(1 + t * OPS + i) };
 			/* The third thread is short, or there are too many outcomes to look at. */
 			if (t == 2 && i)

@@ -18,6 +18,7 @@
 #include "control.h"
 #include "explore.h"
 #include "script.h"
+#include "splitmix.h"
 
 #define SEEDS 20
 #define STACKS 200
@@ -33,11 +34,7 @@ static struct {
 
 static u32 random_below(u32 n)
 {
-	u64 z = (run.random += 0x9E3779B97F4A7C15ULL);
-
-	z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ULL;
-	z = (z ^ (z >> 27)) * 0x94D049BB133111EBULL;
-	return (u32)((z ^ (z >> 31)) % n);
+	return (u32)(splitmix_next(&run.random) % n);
 }
 
 static u32 pick(const struct sim_step *ready, u32 n)

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../splitmix.h"
 #include "world.h"
 
 struct world world;
@@ -33,15 +34,6 @@ static struct {
 int shim_mb_word;
 
 /* ---- choices ---- */
-
-static u64 splitmix(u64 *x)
-{
-	u64 z = (*x += 0x9E3779B97F4A7C15ULL);
-
-	z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ULL;
-	z = (z ^ (z >> 27)) * 0x94D049BB133111EBULL;
-	return z ^ (z >> 31);
-}
 
 /* xorshift128+: fast, and good enough to pick the next of a few alternatives. */
 static u32 random_below(u32 n)
@@ -182,8 +174,8 @@ void sim_start(const struct sim_options *options)
 	world.number = number;
 	world.options = *options;
 	world.active = true;
-	state.random[0] = splitmix(&seed);
-	state.random[1] = splitmix(&seed) | 1;
+	state.random[0] = splitmix_next(&seed);
+	state.random[1] = splitmix_next(&seed) | 1;
 	state.nr_choices = 0;
 	state.chooser = NULL;
 	world.fifo = options->strategy == SIM_FIFO;
