@@ -111,8 +111,9 @@ static sector_t log_place_after(struct dm_exception_store *store, unsigned int s
 static void group_durable(struct dm_exception_store *store)
 {
 	/*
-	 * What a group records agrees with what its lookups saw: the topmost layer of each key. Two exceptions that
-	 * overlap, of which one is in the log and one in the tree, are seen only here.
+	 * What a group records agrees with what its lookups saw: the topmost layer of each key.
+	 * Two exceptions that overlap, of which one is in the log and one in the tree, are seen
+	 * only here.
 	 */
 	if (changes_closed_to_durable(store)) {
 		store_fail(store, -EPERM, "the log contradicts itself, record", store->log.seq);
