@@ -11,6 +11,7 @@
 
 #include "../stores/mikulas/mikulas.h"
 #include "image.h"
+#include "splitmix.h"
 
 struct recipe {
 	sector_t origin, store;		/* sectors */
@@ -47,11 +48,7 @@ struct maker {
 
 static u32 draw(struct maker *m, u32 n)
 {
-	u64 z = m->random += 0x9E3779B97F4A7C15ULL;
-
-	z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ULL;
-	z = (z ^ (z >> 27)) * 0x94D049BB133111EBULL;
-	return (z ^ (z >> 31)) % n;
+	return splitmix_next(&m->random) % n;
 }
 
 static void write_chunk(struct maker *m, const char *device)

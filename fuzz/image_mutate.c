@@ -7,17 +7,13 @@
 
 #include "fuzz.h"
 #include "image_edit.h"
+#include "splitmix.h"
 
 static uint64_t state;
 
-/* splitmix64 */
 static uint64_t below(uint64_t n)
 {
-	uint64_t z = (state += 0x9E3779B97F4A7C15ULL);
-
-	z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ULL;
-	z = (z ^ (z >> 27)) * 0x94D049BB133111EBULL;
-	return (z ^ (z >> 31)) % n;
+	return splitmix_next(&state) % n;
 }
 
 /* Counts, places, ids, limits of fields; and what is next to them. */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "fuzz.h"
+#include "splitmix.h"
 
 static uint64_t state;
 
@@ -15,14 +16,11 @@ void mutate_seed(uint64_t seed)
 	state = seed;
 }
 
-/* splitmix64 */
 uint64_t mutate_below(uint64_t n)
 {
-	uint64_t z = (state += 0x9E3779B97F4A7C15ULL);
+	uint64_t drawn = splitmix_next(&state);
 
-	z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ULL;
-	z = (z ^ (z >> 27)) * 0x94D049BB133111EBULL;
-	return n ? (z ^ (z >> 31)) % n : 0;
+	return n ? drawn % n : 0;
 }
 
 static size_t insert(uint8_t *data, size_t size, size_t max_size)
