@@ -161,11 +161,13 @@ EXPORT_SYMBOL_GPL(dm_multisnap_snapshot_exists);
 void dm_multisnap_status_lock(struct dm_multisnap *s) __acquires(&s->status_lock)
 {
 	mutex_lock(&s->status_lock);
+	__acquire(&s->status_lock);
 }
 EXPORT_SYMBOL_GPL(dm_multisnap_status_lock);
 
 void dm_multisnap_status_unlock(struct dm_multisnap *s) __releases(&s->status_lock)
 {
+	__release(&s->status_lock);
 	mutex_unlock(&s->status_lock);
 }
 EXPORT_SYMBOL_GPL(dm_multisnap_status_unlock);

@@ -11,12 +11,14 @@
 void multisnap_lock(struct dm_multisnap *s) __acquires(&s->lock)
 {
 	mutex_lock(&s->lock);
+	__acquire(&s->lock);
 	if (s->store && s->ops->store_lock_acquired)
 		s->ops->store_lock_acquired(s->store);
 }
 
 void multisnap_unlock(struct dm_multisnap *s) __releases(&s->lock)
 {
+	__release(&s->lock);
 	mutex_unlock(&s->lock);
 }
 

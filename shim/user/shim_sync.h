@@ -15,22 +15,36 @@ struct sim_thread;
 /*
  * Which locks a function wants and leaves held: after its parameters, as in the kernel. sparse
  * counts them, clang's -Wthread-safety knows them by name (ci/check-static), gcc has no use for them.
+ * As in the kernel, too, sparse does not see a mutex: who takes one for its caller says
+ * __acquire(), which clang has seen by then.
  */
 #if defined(__CHECKER__)
 #define shim_lock_type
 #define __must_hold(x) __attribute__((context(x, 1, 1)))
 #define __acquires(x) __attribute__((context(x, 0, 1)))
 #define __releases(x) __attribute__((context(x, 1, 0)))
+#define __acquire(x) __context__(x, 1)
+#define __release(x) __context__(x, -1)
+#define shim_takes_mutex(x)
+#define shim_gives_mutex(x)
 #elif defined(__clang__)
 #define shim_lock_type __attribute__((capability("lock")))
 #define __must_hold(x) __attribute__((requires_capability(x)))
 #define __acquires(x) __attribute__((acquire_capability(x)))
 #define __releases(x) __attribute__((release_capability(x)))
+#define __acquire(x) ((void)0)
+#define __release(x) ((void)0)
+#define shim_takes_mutex(x) __acquires(x)
+#define shim_gives_mutex(x) __releases(x)
 #else
 #define shim_lock_type
 #define __must_hold(x)
 #define __acquires(x)
 #define __releases(x)
+#define __acquire(x) ((void)0)
+#define __release(x) ((void)0)
+#define shim_takes_mutex(x)
+#define shim_gives_mutex(x)
 #endif
 
 /* One per place that initialises locks: locks of one class are taken in one order. */
@@ -77,9 +91,9 @@ void shim_lock_init(struct shim_lock *lock, const char *name, struct lock_class_
 #define mutex_init(lock) shim_lock_init_here(lock, #lock, false)
 #define spin_lock_init(lock) shim_lock_init_here(lock, #lock, true)
 
-void shim_mutex_lock(struct mutex *lock, const char *site) __acquires(lock);
+void shim_mutex_lock(struct mutex *lock, const char *site) shim_takes_mutex(lock);
 int __must_check shim_mutex_trylock(struct mutex *lock, const char *site);
-void shim_mutex_unlock(struct mutex *lock, const char *site) __releases(lock);
+void shim_mutex_unlock(struct mutex *lock, const char *site) shim_gives_mutex(lock);
 void shim_mutex_destroy(struct mutex *lock, const char *site);
 bool mutex_is_locked(struct mutex *lock);
 #define mutex_lock(lock) shim_mutex_lock(lock, SHIM_SITE)
