@@ -37,23 +37,6 @@ static inline bool hostile_said(const char *what)
 	return strstr(hostile_text, what);
 }
 
-/* An exception for all snapshots that share @chunk. */
-static inline void hostile_write(struct dm_multisnap *s, chunk_t chunk)
-{
-	struct chunk_remap remap;
-	int r;
-
-	do {
-		s->ops->reset_query(s->store);
-		r = s->ops->query_next_remap(s->store, chunk);
-		if (r == 1)
-			r = s->ops->add_next_remap(s->store, &remap);
-		if (r == -EAGAIN)
-			double_again(s);
-	} while (r == -EAGAIN);
-	CHECK(!r, "%d", r);
-}
-
 static inline void hostile_create(struct dm_multisnap *s, snapid_t master)
 {
 	snapid_t id;
@@ -98,7 +81,7 @@ static inline void hostile_make(struct hostile *h, unsigned int chunks)
 		hostile_create(s, SNAPID_ORIGIN);
 	hostile_create(s, FIRST_LEVEL(1));
 	for (unsigned int i = 0; i < chunks; i++)
-		hostile_write(s, 3 * i);
+		double_write(s, 3 * i);
 	double_commit_all(s);
 	CHECK(s->ops->delete_snapshot(s->store, FIRST_LEVEL(HOSTILE_DELETED)) == 0);
 	hostile_checkpoint(s);

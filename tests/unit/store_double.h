@@ -434,6 +434,24 @@ static inline void double_again(struct dm_multisnap *s)
 	CHECK(double_event(s) || s->request, "-EAGAIN, and nothing is under way");
 }
 
+/* The core's part of a write to the origin: an exception for all snapshots that share @chunk. */
+static inline void double_write(struct dm_multisnap *s, chunk_t chunk)
+{
+	struct chunk_remap remap;
+	int r;
+
+	for (;;) {
+		s->ops->reset_query(s->store);
+		r = s->ops->query_next_remap(s->store, chunk);
+		if (r > 0)
+			r = s->ops->add_next_remap(s->store, &remap);
+		if (!r)
+			return;
+		CHECK(r == -EAGAIN, "%d", r);
+		double_again(s);
+	}
+}
+
 static inline int double_load(struct dm_multisnap *s, struct double_disk *disk, const char *args)
 {
 	char words[128], *argv[8], *error = NULL, *save = NULL, *word;

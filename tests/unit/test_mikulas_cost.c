@@ -22,23 +22,6 @@ struct cost {
 	u64 tree_blocks, map_blocks, peak_memory, reads;
 };
 
-static void add(struct dm_multisnap *s, chunk_t chunk)
-{
-	struct chunk_remap remap;
-	int r;
-
-	for (;;) {
-		s->ops->reset_query(s->store);
-		r = s->ops->query_next_remap(s->store, chunk);
-		if (r > 0)
-			r = s->ops->add_next_remap(s->store, &remap);
-		if (!r)
-			return;
-		CHECK(r == -EAGAIN, "%d", r);
-		double_again(s);
-	}
-}
-
 static void create(struct dm_multisnap *s, unsigned int count)
 {
 	while (count--) {
@@ -77,7 +60,7 @@ static void run(void *arg)
 	cost->checkpoints = super->ckpt;
 	cost->reads = disk.reads;
 	for (i = 0; i < n; i++) {
-		add(&s, i * 0x9e3779b1ULL & (n - 1));
+		double_write(&s, i * 0x9e3779b1ULL & (n - 1));
 		if (i % cost->group == cost->group - 1) {
 			double_wait_durable(&s);
 			double_close(&s);

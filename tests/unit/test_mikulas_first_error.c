@@ -40,7 +40,7 @@ static void first_error_stays(void *arg)
 	CHECK(double_load(s, &h.disk, "") == 0);
 	hostile_create(s, SNAPID_ORIGIN);
 	for (unsigned int i = 0; i < HOSTILE_CHUNKS; i += 100)
-		hostile_write(s, 3 * i);
+		double_write(s, 3 * i);
 	double_commit_all(s);
 	hostile_text[0] = '\0';
 	checkpoint_poll(s->store, true);

@@ -9,23 +9,6 @@
 #define AHEAD 8
 #define ARGS "cache-threshold 100000"
 
-static void add(struct dm_multisnap *s, chunk_t chunk)
-{
-	struct chunk_remap remap;
-	int r;
-
-	for (;;) {
-		s->ops->reset_query(s->store);
-		r = s->ops->query_next_remap(s->store, chunk);
-		if (r > 0)
-			r = s->ops->add_next_remap(s->store, &remap);
-		if (!r)
-			return;
-		CHECK(r == -EAGAIN, "%d", r);
-		double_again(s);
-	}
-}
-
 static void make(struct dm_multisnap *s, struct double_disk *disk)
 {
 	snapid_t id;
@@ -67,10 +50,10 @@ static void reads_ahead(void *arg)
 
 	make(&s, &disk);
 	for (chunk_t i = 0; i < CHUNKS; i += 2)
-		add(&s, i);
+		double_write(&s, i);
 	checkpoint(&s);
 	for (chunk_t i = 1; i < CHUNKS; i += 100)
-		add(&s, i);
+		double_write(&s, i);
 	double_commit_all(&s);
 	double_unload(&s);
 	CHECK(double_load(&s, &disk, ARGS) == 0);
@@ -95,9 +78,9 @@ static void reads_what_changes(void *arg)
 
 	make(&s, &disk);
 	for (chunk_t i = 0; i < CHUNKS; i += 2)
-		add(&s, i);
+		double_write(&s, i);
 	checkpoint(&s);
-	add(&s, CHUNKS / 2 + 1);
+	double_write(&s, CHUNKS / 2 + 1);
 	double_commit_all(&s);
 	double_unload(&s);
 	CHECK(double_load(&s, &disk, ARGS) == 0);
@@ -140,10 +123,10 @@ static void last_two_are_even(void *arg)
 
 		make(&s, &disk);
 		for (chunk_t i = 0; i < CHUNKS; i += 2)
-			add(&s, i);
+			double_write(&s, i);
 		checkpoint(&s);
 		for (chunk_t i = 0; i < more; i++)
-			add(&s, 2 * i + 1);
+			double_write(&s, 2 * i + 1);
 		checkpoint(&s);
 		n = new_leaves(&disk, &s.store->super, counts, ARRAY_SIZE(counts));
 		CHECK(n == 2, "%u leaves", n);

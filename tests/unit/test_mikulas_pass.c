@@ -7,22 +7,6 @@
 
 #define CHUNKS 20000
 
-static void add(struct dm_multisnap *s, chunk_t chunk)
-{
-	struct chunk_remap remap;
-	int r;
-
-	do {
-		s->ops->reset_query(s->store);
-		r = s->ops->query_next_remap(s->store, chunk);
-		if (r > 0)
-			r = s->ops->add_next_remap(s->store, &remap);
-		if (r == -EAGAIN)
-			double_again(s);
-	} while (r == -EAGAIN);
-	CHECK(!r, "%d", r);
-}
-
 static snapid_t create(struct dm_multisnap *s)
 {
 	snapid_t id;
@@ -67,7 +51,7 @@ static void places(void *arg)
 	CHECK(double_load(&s, &disk, "") == 0);
 	with = create(&s);
 	for (chunk_t i = 0; i < CHUNKS; i++)
-		add(&s, i);
+		double_write(&s, i);
 	double_commit_all(&s);
 	without = create(&s);
 	double_settle(&s);
