@@ -54,13 +54,9 @@ static void violation(void *context, const char *what)
 
 static void log_line(void *context, int level, const char *line)
 {
-	static const char least[] = "cache-limit must be at least ";
-	const char *found = strstr(line, least);
 	struct image_run *run = context;
-	unsigned long long sectors;
 
-	if (found && sscanf(found + strlen(least), "%llu", &sectors) == 1)
-		run->least_cache = sectors;
+	status_least_cache(line, &run->least_cache);
 	image_say("log: %s", line);
 }
 

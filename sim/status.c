@@ -114,3 +114,11 @@ bool target_status_ask(const char *device, struct target_status *st)
 		sim_fail("status of %s: not as specified", device);
 	return true;
 }
+
+bool status_least_cache(const char *line, u64 *sectors)
+{
+	static const char least[] = "cache-limit must be at least ";
+	const char *found = strstr(line, least);
+
+	return found && sscanf(found + strlen(least), "%llu", sectors) == 1;
+}

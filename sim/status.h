@@ -33,4 +33,7 @@ bool snapid_parse(const char *text, snapid_t *id);
 /* The master of @id, SNAPID_ORIGIN for a snapshot of the origin. */
 snapid_t snapid_master(snapid_t id);
 
+/* A line of the kernel's log that refuses a cache says how small one may be: sectors. */
+bool status_least_cache(const char *line, u64 *sectors);
+
 #endif /* SIM_STATUS_H */

@@ -141,13 +141,9 @@ static void violation(void *context, const char *what)
  */
 static void log_line(void *context, int level, const char *line)
 {
-	static const char least[] = "cache-limit must be at least ";
-	const char *found = strstr(line, least);
 	struct torture *t = context;
-	unsigned long long sectors;
 
-	if (found && sscanf(found + strlen(least), "%llu", &sectors) == 1)
-		t->least_cache = sectors;
+	status_least_cache(line, &t->least_cache);
 	if (strstr(line, "refused the invalid mark"))
 		t->mark_refused = true;
 	if (t->options->trace_log)
