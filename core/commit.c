@@ -125,18 +125,15 @@ void dm_multisnap_commit_done(struct dm_multisnap *s, int error) __must_hold(&s-
 EXPORT_SYMBOL_GPL(dm_multisnap_commit_done);
 
 /*
- * After an error: nothing is committed any more; what has been copied is let go, the rest when it
- * ends.
+ * After an error: nothing is committed any more, a closed group stays closed; what has been copied
+ * is let go, the rest when it ends.
  */
 void multisnap_abandon_groups(struct dm_multisnap *s)
 {
 	lockdep_assert_held(&s->lock);
 	s->committing = false;
-	if (s->closed) {
+	if (s->closed)
 		release_group(s, s->closed);
-		if (list_empty(&s->closed->pending))
-			s->closed = NULL;
-	}
 	release_group(s, s->collecting);
 }
 

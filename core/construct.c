@@ -173,12 +173,7 @@ static int parse_sync_ids(struct dm_multisnap *s, struct dm_arg_set *as, char **
 		return -ENOMEM;
 	}
 	for (s->nr_sync_ids = 0; s->nr_sync_ids < n; s->nr_sync_ids++) {
-		const char *word;
-
-		r = dm_multisnap_get_string(as, &word, "Invalid snapid in the list", error);
-		if (r)
-			return r;
-		r = multisnap_read_snapid(s, word, &s->sync_ids[s->nr_sync_ids]);
+		r = multisnap_read_snapid(s, dm_shift_arg(as), &s->sync_ids[s->nr_sync_ids]);
 		if (r) {
 			*error = "Invalid snapid in the list";
 			return r;

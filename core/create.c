@@ -164,7 +164,7 @@ int multisnap_commit_all(struct dm_multisnap *s)
 
 	multisnap_lock(s);
 	seq = multisnap_changes_seq(s);
-	/* A group whose commit has failed is gone by now, and with it what would be waited for. */
+	/* After an error there may be no group to tell of it. */
 	r = multisnap_halted(s) ? dm_multisnap_has_error(s) : 0;
 	multisnap_unlock(s);
 	return seq ? multisnap_wait_durable(s, seq) : r;

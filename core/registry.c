@@ -113,7 +113,6 @@ void multisnap_set_ready(struct dm_multisnap *s, bool ready)
 void multisnap_unregister(struct dm_multisnap *s)
 {
 	mutex_lock(&multisnap_mutex);
-	s->ready = false;
 	list_del(&s->list);
 	mutex_unlock(&multisnap_mutex);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Snapshot devices and the target they belong to: attaching while that goes or has failed, the devices that dm is told of,
- * what is said for IMA; and deletions while copies and reads are under way.
+ * what is said for IMA; deletions while copies and reads are under way; the first resume; who is told of a new snapshot.
  */
 #include "probe_store.h"
 
@@ -187,6 +187,69 @@ static void writes_wait_for_the_last_copy(void **state)
 	in_probed_world(last_copy, NULL);
 }
 
+/* ---- a device comes before its origin is resumed ---- */
+
+#define MIKULAS "0 2048 multisnapshot origin store 8 0 mikulas 0"
+
+static void before_the_first_resume(void *arg)
+{
+	struct async_io read, write;
+
+	CHECK_EQUAL(world_device_create("ms", MIKULAS, NULL), 0);
+	CHECK_EQUAL(write_tags("ms", 0, CHUNK, 1), 0);
+	make_snapshot();
+	CHECK_EQUAL(write_tags("ms", 0, CHUNK, 2), 0);
+	CHECK_EQUAL(world_device_remove("ms"), 0);
+
+	CHECK_EQUAL(world_device_create_empty("ms"), 0);
+	CHECK_EQUAL(world_device_load("ms", MIKULAS, NULL), 0);
+	make_snap_device("s0", "0");
+	async_start(&read, "s0", REQ_OP_READ, 0, 1, 0);
+	async_start(&write, "s0", REQ_OP_WRITE, 1, 1, 3);
+	sim_settle();
+	CHECK(!read.ended && !write.ended);
+	CHECK_EQUAL(dmctl_resume("ms"), 0);
+	sim_settle();
+	CHECK(read.ended && write.ended);
+	CHECK_EQUAL(read.error, 0);
+	CHECK_EQUAL(write.error, 0);
+	CHECK_EQUAL(read.tags[0], tag_make(1, 0));
+	CHECK(holds_write("s0", 1, 1, 3) && holds_write("s0", 2, CHUNK - 2, 1));
+	CHECK(holds_write("ms", 0, CHUNK, 2));
+	CHECK_EQUAL(world_device_remove("s0"), 0);
+	CHECK_EQUAL(world_device_remove("ms"), 0);
+}
+
+static void io_of_a_snapshot_waits_for_the_first_resume(void **state)
+{
+	in_world(before_the_first_resume, NULL);
+}
+
+/* ---- who is told of a snapshot finds it after a power cut as well ---- */
+
+static void told_of_a_snapshot(void *arg)
+{
+	struct command suspend;
+	u64 events;
+
+	make_probed(PROBE_TABLE);
+	CHECK_EQUAL(dmctl_message("ms", "create"), 0);
+	events = dmctl_event_count("ms");
+	probe.hold_commits = true;
+	start_command(&suspend, "ms", run_suspend);
+	CHECK(probe.commits == 1 && !suspend.ended);
+	CHECK_EQUAL(dmctl_event_count("ms"), events);
+	probe_release_commit();
+	CHECK_EQUAL(command_result(&suspend), 0);
+	CHECK_EQUAL(dmctl_event_count("ms"), events + 1);
+	CHECK_EQUAL(dmctl_resume("ms"), 0);
+}
+
+static void the_event_of_a_new_snapshot_comes_when_it_is_durable(void **state)
+{
+	in_probed_world(told_of_a_snapshot, NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -195,6 +258,8 @@ int main(void)
 		cmocka_unit_test(h36_dm_is_told_of_both_devices_as_far_as_they_go),
 		cmocka_unit_test(h38_ima_is_told_of_both_policies),
 		cmocka_unit_test(writes_wait_for_the_last_copy),
+		cmocka_unit_test(io_of_a_snapshot_waits_for_the_first_resume),
+		cmocka_unit_test(the_event_of_a_new_snapshot_comes_when_it_is_durable),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

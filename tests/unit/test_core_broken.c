@@ -43,6 +43,7 @@ static void epoch_left_twice(void)
 
 	multisnap_epoch_leave(s, s->epoch & 1);
 	sim_settle();
+	CHECK_EQUAL(s->in_epoch[s->epoch & 1], 0);
 }
 
 static void store_io_not_counted(void)
@@ -131,6 +132,7 @@ static void groups_left_over(void)
 static void durable_before_copied(void)
 {
 	struct dm_multisnap *s = ms();
+	u64 durable = s->durable_seq;
 	struct async_io w;
 	int held = disk_delay_hold(disk_top("store"), DISK_OP_FLUSH, 0, 0);
 
@@ -141,6 +143,7 @@ static void durable_before_copied(void)
 	disk_delay_release(disk_top("store"), held);
 	sim_settle();
 	CHECK(w.ended);
+	CHECK_EQUAL(s->durable_seq, durable);
 }
 
 static void bulk_not_counted(void)

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What is to be called under a lock says so when it is called without: at once, before it has touched anything. Not
- * here: the three that look at their bio first, which would have to be a clone of device-mapper.
+ * What is to be called under a lock says so when it is called without: at once, before it has touched anything.
  */
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include "../shim/finding.h"
+#include "core_fixture.h"
 
 #include "multisnap.h"
 
@@ -95,10 +98,77 @@ static void test_a_missing_lock_is_told(void **state)
 	}
 }
 
+/* ---- those that look at their bio first: a clone of device-mapper ---- */
+
+static void origin_bio(struct dm_multisnap *m, struct bio *clone)
+{
+	multisnap_do_origin_bio(m, clone);
+}
+
+static void snapshot_bio(struct dm_multisnap *m, struct bio *clone)
+{
+	multisnap_do_snapshot_bio(m, clone);
+}
+
+static void read_of_chunk(struct dm_multisnap *m, struct bio *clone)
+{
+	multisnap_track_read(m, clone, 0);
+}
+
+static void (*const of_bio[])(struct dm_multisnap *m, struct bio *clone) = { origin_bio, snapshot_bio, read_of_chunk };
+
+/* The clone is that of a read which waits. */
+static void with_clone(void *arg)
+{
+	struct dm_multisnap *m;
+	struct async_io r;
+
+	make_ms();
+	make_snapshot();
+	make_snap_device("s0", "0");
+	m = multisnap_find(disk_bdev("origin")->bd_dev);
+	multisnap_hold(m, list_first_entry(&m->snaps, struct multisnap_snap, list)->id);
+	async_start(&r, "s0", REQ_OP_READ, 0, 1, 0);
+	sim_settle();
+	CHECK(!bio_list_empty(&m->held));
+	of_bio[(size_t)arg](m, bio_list_peek(&m->held));
+	fprintf(stderr, "function %zu: no finding\n", (size_t)arg);
+	_exit(1);
+}
+
+static void found(void *context, const char *what)
+{
+	fprintf(stderr, "%s\n", what);
+	_exit(strstr(what, "not held") ? 0 : 1);
+}
+
+static void test_a_missing_lock_is_told_of_a_bio(void **state)
+{
+	struct world_options options = { .strategy = SIM_FIFO, .fail = found };
+
+	for (size_t i = 0; i < ARRAY_SIZE(of_bio); i++) {
+		pid_t child = fork();
+		int status = 0;
+
+		assert_true(child >= 0);
+		if (!child) {
+			world_start(&options);
+			world_disk_add("origin", ORIGIN_SECTORS, DISK_RAM, 512, NULL);
+			world_disk_add("store", STORE_SECTORS, DISK_RAM, 512, NULL);
+			sim_thread_start("test", with_clone, (void *)i);
+			sim_run();
+			_exit(1);
+		}
+		assert_int_equal(waitpid(child, &status, 0), child);
+		assert_int_equal(status, 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_missing_lock_is_told),
+		cmocka_unit_test(test_a_missing_lock_is_told_of_a_bio),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -170,6 +170,32 @@ static void h21_a_full_store_waits_for_what_is_about_to_be_free(void **state)
 	in_probed_world(full_but_for_what_is_read, NULL);
 }
 
+/* A deletion of a group that is being committed is one: it cannot be asked for again. */
+static void deleted_in_the_closed_group(void *arg)
+{
+	struct command delete;
+	snapid_t id;
+
+	make_probed(PROBE_TABLE);
+	make_snapshot();
+	CHECK_EQUAL(probe.model.read_snapid(probe.store, "0", &id), 0);
+	probe.hold_commits = true;
+	start_message(&delete, "ms", "delete 0");
+	CHECK(!delete.ended);
+	multisnap_lock(probe.s);
+	CHECK(dm_multisnap_snapshot_exists(probe.s, id));
+	CHECK_EQUAL(probe.model.delete_snapshot(probe.store, id), -EINVAL);
+	multisnap_unlock(probe.s);
+	probe.hold_commits = false;
+	probe_release_commit();
+	CHECK_EQUAL(command_result(&delete), 0);
+}
+
+static void a_snapshot_is_deleted_once(void **state)
+{
+	in_probed_world(deleted_in_the_closed_group, NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -177,6 +203,7 @@ int main(void)
 		cmocka_unit_test(there_are_64_snapshots),
 		cmocka_unit_test(h12_ids_as_words_and_their_order),
 		cmocka_unit_test(h21_a_full_store_waits_for_what_is_about_to_be_free),
+		cmocka_unit_test(a_snapshot_is_deleted_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
