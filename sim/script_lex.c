@@ -17,6 +17,8 @@ struct lexer {
 	unsigned int line;
 	char *error;
 	size_t error_size;
+	char *word; /* as far as it has been read; kept from word to word */
+	size_t length, room;
 };
 
 static void *must(void *p)
@@ -51,8 +53,17 @@ static void skip_blanks(struct lexer *lx)
 	}
 }
 
-/* One quoted part, the opening quote still ahead; appends to @out. */
-static bool lex_quoted(struct lexer *lx, FILE *out)
+static void put(struct lexer *lx, char ch)
+{
+	if (lx->length == lx->room) {
+		lx->room = 2 * lx->room + 64;
+		lx->word = must(realloc(lx->word, lx->room));
+	}
+	lx->word[lx->length++] = ch;
+}
+
+/* One quoted part, the opening quote still ahead; appends to the word. */
+static bool lex_quoted(struct lexer *lx)
 {
 	unsigned int begun = lx->line;
 	char quote = *lx->at++;
@@ -73,7 +84,7 @@ static bool lex_quoted(struct lexer *lx, FILE *out)
 			else if (ch != '"' && ch != '\\')
 				return lex_error(lx, "in quotes a backslash escapes \" \\ and n only");
 		}
-		fputc(ch, out);
+		put(lx, ch);
 	}
 	lx->at++;
 	return true;
@@ -81,20 +92,15 @@ static bool lex_quoted(struct lexer *lx, FILE *out)
 
 static bool lex_word(struct lexer *lx, char **word)
 {
-	size_t size;
-	FILE *out = must(open_memstream(word, &size));
-	bool ok = true;
-
-	while (ok && *lx->at && !strchr(" \t\r\n", *lx->at) && !continued(lx)) {
-		if (*lx->at == '"' || *lx->at == '\'')
-			ok = lex_quoted(lx, out);
-		else
-			fputc(*lx->at++, out);
+	lx->length = 0;
+	while (*lx->at && !strchr(" \t\r\n", *lx->at) && !continued(lx)) {
+		if (*lx->at != '"' && *lx->at != '\'')
+			put(lx, *lx->at++);
+		else if (!lex_quoted(lx))
+			return false;
 	}
-	fclose(out);
-	if (!ok)
-		free(*word);
-	return ok;
+	*word = must(strndup(lx->length ? lx->word : "", lx->length));
+	return true;
 }
 
 static bool lex_line(struct lexer *lx, struct script_line *line)
@@ -152,8 +158,10 @@ struct script_line *script_lex(const char *file, const char *text, char *error, 
 		end = &line->next;
 		if (!lex_line(&lx, line)) {
 			script_lines_free(first);
-			return NULL;
+			first = NULL;
+			break;
 		}
 	} while (*lx.at);
+	free(lx.word);
 	return first;
 }
