@@ -23,9 +23,11 @@ static void *must(void *p)
 
 static struct segment *new_segment(struct disk_hash *map, u32 depth)
 {
-	struct segment *seg = must(calloc(1, sizeof(*seg)));
+	struct segment *seg = must(malloc(sizeof(*seg)));
 
+	seg->used = 0;
 	seg->depth = depth;
+	memset(seg->value, 0, sizeof(seg->value)); /* without one a key is not looked at */
 	map->segments++;
 	return seg;
 }

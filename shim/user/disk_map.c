@@ -339,10 +339,12 @@ struct disk_map *disk_map_create(sector_t sectors)
 
 static void free_pages(struct segment *seg, void *context)
 {
-	u32 i;
+	u32 i, left = seg->used;
 
-	for (i = 0; i < SEGMENT_SLOTS; i++)
+	for (i = 0; left; i++) {
+		left -= !!seg->value[i];
 		free_page_value(context, seg->value[i]);
+	}
 }
 
 void disk_map_destroy(struct disk_map *map)
