@@ -160,14 +160,11 @@ failed:
 int multisnap_commit_all(struct dm_multisnap *s)
 {
 	u64 seq;
-	int r;
 
 	multisnap_lock(s);
 	seq = multisnap_changes_seq(s);
-	/* After an error there may be no group to tell of it. */
-	r = multisnap_halted(s) ? dm_multisnap_has_error(s) : 0;
 	multisnap_unlock(s);
-	return seq ? multisnap_wait_durable(s, seq) : r;
+	return multisnap_wait_durable(s, seq);
 }
 
 static bool is_listed(struct dm_multisnap *s, snapid_t id)

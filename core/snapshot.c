@@ -193,11 +193,8 @@ static int snap_ctr(struct dm_target *ti, unsigned int argc, char **argv)
 		goto bad_attach;
 
 	ti->error = NULL;
-	ti->num_flush_bios = 1;
+	ti->num_flush_bios = 1; /* no discard, no erasing, no writing of zeroes */
 	ti->flush_supported = true;
-	ti->num_discard_bios = 0;
-	ti->num_secure_erase_bios = 0;
-	ti->num_write_zeroes_bios = 0;
 	ti->accounts_remapped_io = true;
 	ti->limit_swap_bios = true; /* a copy takes memory to free some */
 	ti->per_io_data_size = sizeof(struct bio_track);

@@ -116,6 +116,10 @@ static void devices_below(void *arg)
 		CHECK(asked == 1 || (asked_of[1] == disk_bdev("store") && asked_len[1] == ti.len));
 		CHECK_EQUAL(probe.s->device_holders, 0);
 	}
+	asked = 0;
+	refuse_at = 1;
+	CHECK_EQUAL(probe.s->ti->type->iterate_devices(probe.s->ti, callout, NULL), 5);
+	CHECK(asked == 1 && asked_of[0] == disk_bdev("origin") && asked_len[0] == ORIGIN_SECTORS);
 }
 
 static void h36_dm_is_told_of_both_devices_as_far_as_they_go(void **state)

@@ -228,7 +228,7 @@ static void full_device(void *arg)
 	make_snap_device("s0", "0");
 	CHECK_EQUAL(dmctl_message("ms", "settle"), 0);
 	fail_disk("store", DISK_OP_WRITE, 0, 1, -ENOSPC);
-	CHECK(write_tags("s0", 0, CHUNK, 2) != 0);
+	CHECK_EQUAL(write_tags("s0", 0, CHUNK, 2), -ENOSPC);
 	remove_all();
 
 	make_mikulas(MIKULAS_PRESERVE);
