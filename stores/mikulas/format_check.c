@@ -171,7 +171,7 @@ static const char *check_checkpoint(const struct super *super)
 			    super->root - super->meta_start >= super->meta_blocks))
 		return "root place";
 	if (super->log_next < log_first || super->log_next - log_first >= log_sectors ||
-	    (super->log_next - log_first) & (super->block_sectors - 1) ||
+	    super->log_next & (super->block_sectors - 1) ||
 	    log_sectors - (super->log_next - log_first) < super->record_sectors)
 		return "log position";
 	if (!super->log_seq && super->log_crc)
@@ -287,7 +287,7 @@ const char *super_layout(struct super *super, int *error)
 	if (chunks > CHUNKS_MAX || super->device_sectors > DEVICE_SECTORS_MAX)
 		return "Store device too large";
 	*error = -ENOSPC;
-	if (blocks <= LOG_BLOCKS_MIN + 1 || !chunks)
+	if (!chunks)
 		return "Store device too small";
 	super->log_start = 1;
 	super->log_blocks = clamp(blocks / 64, (u64)LOG_BLOCKS_MIN, (u64)LOG_BLOCKS_FORMAT_MAX);

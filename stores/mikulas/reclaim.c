@@ -63,6 +63,7 @@ static bool is_garbage(struct dm_exception_store *store, const struct entry *ent
 	return snapshot_next(store, entry->from) > entry->a;
 }
 
+/* 1: it is recorded. */
 static int record_cursor_op(struct dm_exception_store *store, bool end)
 {
 	int r = group_begin(store, 1, 0);
@@ -74,7 +75,7 @@ static int record_cursor_op(struct dm_exception_store *store, bool end)
 	if (r)
 		return store_fail(store, r, "contradiction of the reclaim cursor", 0);
 	dm_multisnap_request_commit(store->dm);
-	return 0;
+	return 1;
 }
 
 static int reclaim_one(struct dm_exception_store *store, bool *removed)
@@ -85,10 +86,8 @@ static int reclaim_one(struct dm_exception_store *store, bool *removed)
 
 	if (r < 0)
 		return r;
-	if (!r) {
-		r = record_cursor_op(store, true);
-		return r ? r : 1;
-	}
+	if (!r)
+		return record_cursor_op(store, true);
 	if (!gone && is_garbage(store, &entry)) {
 		if (store->open_record.bytes > record_capacity(store->super.record_sectors) / 2 ||
 		    store->open_record.changes > store->group_changes_max / 2) {
@@ -129,7 +128,7 @@ static void reclaim_work(struct dm_exception_store *store, struct dm_multisnap_b
 	if (r <= 0 && (removed || store->reclaim_scanned >= RECLAIM_RECORD_EVERY)) {
 		int r2 = record_cursor_op(store, false);
 
-		if (r2 && r2 != -EAGAIN)
+		if (r2 < 0 && r2 != -EAGAIN)
 			r = r2;
 	}
 	/* The worker fetches memory before it comes back; what else -EAGAIN waits for kicks us. */

@@ -138,14 +138,15 @@ static const char *replay_snapshot(struct dm_exception_store *store, const struc
 
 	if (op->op == OP_CREATE) {
 		if (snapshot_create_check(store, to->state, op->from) ||
-		    to->state->nr_exceptions + to->state->nr_snapshots >= store->super.max_entries)
+		    to->state->nr_exceptions + to->state->nr_snapshots >= store->super.max_entries ||
+		    apply_create(store, to, op->from))
 			return "CREATE";
-		return apply_create(store, to, op->from) ? "CREATE contradicts the tree" : NULL;
+		return NULL;
 	}
 	snapshot = snapshot_find(store, op->from);
-	if (!snapshot || snapshot->deleting)
+	if (!snapshot || snapshot->deleting || apply_delete(store, to, op->from))
 		return "DELETE";
-	return apply_delete(store, to, op->from) ? "DELETE contradicts the tree" : NULL;
+	return NULL;
 }
 
 static const char *replay_one(struct dm_exception_store *store, const struct apply *to,
@@ -280,7 +281,7 @@ static int check_beyond(struct dm_exception_store *store, struct window *w)
 
 static int replay(struct dm_exception_store *store, struct window *w)
 {
-	u32 mount = 0;
+	u32 mount = 1;
 
 	for (;;) {
 		const struct log_header_disk *header;

@@ -195,6 +195,7 @@ struct dm_multisnap {
 	int commit_error, invalidate_error;
 	bool busy_epoch; /* I/O holds up the epoch */
 	bool hold_groups;
+	const char *refused; /* what the table's line is told when a load fails */
 };
 
 static struct multisnap_store_ops *double_ops;
@@ -422,8 +423,10 @@ static inline void double_settle(struct dm_multisnap *s)
 			break;
 		CHECK(steps++ < 100000000, "does not settle");
 	}
-	if (!s->error)
+	if (!s->error) {
 		CHECK(!s->ops->busy(s->store));
+		CHECK(!s->store->cache.nr_reading && !s->store->cache.nr_writing && !s->store->cache.nr_dirty);
+	}
 }
 
 /* An operation said -EAGAIN: let something happen. */
@@ -476,6 +479,7 @@ static inline int double_load(struct dm_multisnap *s, struct double_disk *disk, 
 	r = s->ops->init_exception_store(s, &s->store, &as, &error);
 	if (r) {
 		CHECK(error, "no message");
+		s->refused = error;
 		s->store = NULL;
 		return r;
 	}

@@ -92,6 +92,8 @@ static int unpinned_twice(struct dm_multisnap *s)
 	CHECK(cache_new(s->store, s->store->super.meta_start, &block) == 0);
 	cache_unpin(block);
 	cache_unpin(block);
+	/* And it is not held: it can be had again. */
+	CHECK(cache_new(s->store, s->store->super.meta_start, &block) == 0);
 	return s->store->dead;
 }
 
@@ -107,6 +109,22 @@ static int space_list_overrun(struct dm_multisnap *s)
 	return r;
 }
 
+/* Its chunk stays counted. */
+static int space_list_overrun_by_a_removal(struct dm_multisnap *s)
+{
+	struct dm_exception_store *store = s->store;
+	struct entry entry;
+	int r;
+
+	CHECK(view_le(store, 0, U32_MAX, &entry) == 1);
+	kept.number = store->space_begin;
+	store->space_begin = store->open.space_end - store->space_size;
+	r = group_remove(store, &entry);
+	store->space_begin = kept.number;
+	CHECK(!store->dead || r == store->dead);
+	return r;
+}
+
 static int nothing_reserved(struct dm_multisnap *s)
 {
 	struct change change = { .chunk = CHUNKS, .old = BLOCK_NONE };
@@ -119,11 +137,13 @@ static int nothing_reserved(struct dm_multisnap *s)
 	return r;
 }
 
+/* What is frozen is not lost sight of: at the end its memory is given back. */
 static int frozen_twice(struct dm_multisnap *s)
 {
-	s->store->layers[LAYER_FROZEN].count++;
 	checkpoint_poll(s->store, true);
-	s->store->layers[LAYER_FROZEN].count--;
+	CHECK(s->store->layers[LAYER_FROZEN].count > CHUNKS && s->store->ckpt.phase != CKPT_IDLE);
+	s->store->ckpt.phase = CKPT_IDLE;
+	checkpoint_poll(s->store, true);
 	return s->store->dead;
 }
 
@@ -178,6 +198,7 @@ static const struct {
 	{ "block in use", block_in_use },
 	{ "unpinned twice", unpinned_twice },
 	{ "space list overrun", space_list_overrun },
+	{ "space list overrun by a removal", space_list_overrun_by_a_removal },
 	{ "nothing reserved", nothing_reserved },
 	{ "frozen twice", frozen_twice },
 	{ "closed twice", closed_twice },
@@ -191,7 +212,7 @@ static void break_it(void *arg)
 	unsigned int i = (uintptr_t)arg;
 	struct dm_multisnap s = { 0 };
 	struct double_disk disk;
-	u64 writes;
+	u64 writes, total, allocated, metadata, now;
 	snapid_t id;
 	int r;
 
@@ -211,12 +232,17 @@ static void break_it(void *arg)
 		CHECK(add_at(&s, 2 * CHUNKS) == 0);
 
 	writes = disk.writes;
+	s.ops->get_space(s.store, &total, &allocated, &metadata);
 	/* A contradiction may also be the device's: that is no fault of the program. */
 	sim_expect_warnings(faults[i].broken != contradiction_below);
 	r = faults[i].broken(&s);
 	CHECK(r == -EPERM, "%s: %d", faults[i].name, r);
 	CHECK(s.error == -EPERM && s.store->dead == -EPERM, "%s", faults[i].name);
 	CHECK(s.ops->find_snapshot_chunk(s.store, id, 0, false, &(block_t){ 0 }) == -EPERM);
+	/* What was not made does not show in the status. */
+	s.ops->get_space(s.store, &total, &now, &metadata);
+	CHECK(now == allocated + (faults[i].broken == contradiction_below), "%s: %llu, not %llu chunks", faults[i].name,
+	      now, allocated);
 	/* The core does not ask for more commits after an error; nor would it help if it did. */
 	if (!s.store->have_closed)
 		double_close(&s);

@@ -282,6 +282,19 @@ static void number_too_large(struct hostile *h, struct crafted *c)
 	c->record.changes++;
 }
 
+/* One of 64 bits is a number, but not of a chunk. */
+static void number_of_64_bits(struct hostile *h, struct crafted *c)
+{
+	byte(c, OP_REMOVE);
+	for (unsigned int i = 0; i < 9; i++)
+		byte(c, 0x80);
+	byte(c, 1);
+	for (unsigned int i = 0; i < 3; i++)
+		byte(c, 1);
+	c->record.ops++;
+	c->record.changes++;
+}
+
 static void number_too_long(struct hostile *h, struct crafted *c)
 {
 	byte(c, OP_REMOVE);
@@ -389,6 +402,7 @@ static const struct craft {
 	{ ": encoding\n", unfinished_operation },
 	{ ": encoding\n", unknown_flag },
 	{ ": encoding\n", number_too_large },
+	{ ": REMOVE\n", number_of_64_bits },
 	{ ": encoding\n", number_too_long },
 	{ ": encoding\n", number_with_zeroes },
 	{ ": count of operations\n", empty },
@@ -449,6 +463,7 @@ static void refused(struct hostile *h, const struct craft *one, unsigned int i)
 		 one->said);
 	CHECK(double_load(&h->s, &h->disk, "") == -EPERM, "record %u is taken", i);
 	CHECK(hostile_said(said), "record %u: not '%s' but: %s", i, said, hostile_text);
+	CHECK(!strcmp(h->s.refused, "Damaged log of the store"), "record %u: %s", i, h->s.refused);
 	CHECK(!h->disk.writes);
 }
 
@@ -492,6 +507,29 @@ static void next_snapshot(struct hostile *h, struct crafted *c)
 static void another_snapshot(struct hostile *h, struct crafted *c)
 {
 	record_create(&c->record, FIRST_LEVEL(5));
+}
+
+/* The first mount is 1. */
+static void mount_0(void *arg)
+{
+	struct hostile h;
+
+	hostile_make(&h, HOSTILE_CHUNKS);
+	for (u32 mount = 0; mount < 2; mount++) {
+		hostile_restore(&h);
+		hostile_super(&h)->mount_seq = cpu_to_le64(h.super.log_seq + 1);
+		hostile_seal_super(&h);
+		craft_nth(&h, next_snapshot, 1, mount, h.super.log_crc);
+		CHECK(double_load(&h.s, &h.disk, "") == (mount ? 0 : -EPERM), "%u", mount);
+		CHECK(hostile_said(": mount count\n") == !mount, "%s", hostile_text);
+	}
+	double_unload(&h.s);
+	hostile_free(&h);
+}
+
+static void h32_no_record_is_of_mount_0(void **state)
+{
+	hostile_run(mount_0, NULL);
 }
 
 /* Mount counts rise along the log. */
@@ -647,6 +685,7 @@ int main(void)
 		cmocka_unit_test(h25_a_record_that_no_store_wrote_is_refused_and_named),
 		cmocka_unit_test(h25_a_record_that_contradicts_the_tree_ends_the_merge),
 		cmocka_unit_test(h25_a_record_about_nothing_ends_the_first_merge),
+		cmocka_unit_test(h32_no_record_is_of_mount_0),
 		cmocka_unit_test(h32_mount_counts_do_not_fall_along_the_log),
 		cmocka_unit_test(h25_nothing_is_removed_from_an_empty_store),
 	};

@@ -416,6 +416,12 @@ static void child_to_be_read_ahead(struct hostile *h)
 	pack(&root);
 }
 
+static void key_before_a_child(struct hostile *h)
+{
+	root.entries[1].chunk--;
+	pack(&root);
+}
+
 static const struct {
 	enum when when;
 	const char *said;
@@ -456,6 +462,7 @@ static const struct {
 	{ AT_MERGE, "chunk outside of the data area, of chunk 0:", entry_before_data },
 	{ AT_MERGE, "chunk outside of the data area, of chunk 0:", entry_behind_data },
 	{ AT_MERGE, "node outside of the metadata area", child_to_be_read_ahead },
+	{ AT_MERGE, "first key of a node", key_before_a_child },
 	{ AT_MERGE, "metadata area exhausted", all_metadata_in_use },
 	{ AT_LOAD, "superblock: data area", no_data_area },
 	{ AT_LOAD, "superblock: data area", data_area_too_far },
@@ -533,6 +540,11 @@ static void craft(struct hostile *h, unsigned int i)
 		CHECK(add_chunk(s, 3 * HOSTILE_CHUNKS) == -EPERM, "%u", i);
 	CHECK(hostile_said(crafts[i].said), "%u: not '%s' but: %s", i, crafts[i].said,
 	      hostile_text);
+	if (crafts[i].when == AT_LOAD)
+		CHECK(!strcmp(s->refused, strncmp(crafts[i].said, "superblock:", 11) ?
+						  "Damaged metadata of the store" :
+						  "Damaged superblock of the store"),
+		      "%u: %s", i, s->refused);
 	if (crafts[i].when == AT_LOAD)
 		return;
 	CHECK(s->error == -EPERM, "%u", i);

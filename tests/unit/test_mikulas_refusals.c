@@ -456,6 +456,18 @@ static int contradicted_unshare_place(struct dm_multisnap *s)
 	return s->ops->make_chunk_writeable(s->store, remap);
 }
 
+/* What is left of the shared range begins behind its reader, where something is. */
+static int contradicted_unshare_rest(struct dm_multisnap *s)
+{
+	struct chunk_remap remap[MAKE_WRITEABLE_MAX];
+	block_t block;
+
+	CHECK(s->ops->find_snapshot_chunk(s->store, FIRST_LEVEL(0), 0, true, &block) ==
+	      CHUNK_SHARED);
+	put(s, 0, snapshot_low(s->store, FIRST_LEVEL(1)), 5);
+	return s->ops->make_chunk_writeable(s->store, remap);
+}
+
 static int no_snapshot_reserved(struct dm_multisnap *s)
 {
 	struct spares *spares = &s->store->spare_snapshots;
@@ -510,6 +522,7 @@ static const struct {
 	{ "delete", contradicted_delete },
 	{ "add", contradicted_add },
 	{ "unshare, the new place", contradicted_unshare_place },
+	{ "unshare, the rest", contradicted_unshare_rest },
 	{ "no snapshot reserved", no_snapshot_reserved },
 	{ "levels of the tree", levels_missing },
 	{ "counts of the data map", data_counts_differ },
