@@ -271,7 +271,7 @@ class Maker:
             def line(offset, text=text):
                 return text.count(b"\n", 0, offset) + 1
             out.append(Mutant(number, file, function, operator, start, end, new, line(start),
-                              (line(statement[0]), line(end)), tuple(line(o) for o in body), diff))
+                              (line(statement[0]), line(end)), tuple(o and line(o) for o in body), diff))
         return out
 
 
