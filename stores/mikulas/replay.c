@@ -138,7 +138,8 @@ static const char *replay_snapshot(struct dm_exception_store *store, const struc
 
 	if (op->op == OP_CREATE) {
 		if (snapshot_create_check(store, to->state, op->from) ||
-		    to->state->nr_exceptions + to->state->nr_snapshots >= store->super.max_entries ||
+		    to->state->nr_exceptions + to->state->nr_snapshots >=
+			    store->super.max_entries ||
 		    apply_create(store, to, op->from))
 			return "CREATE";
 		return NULL;

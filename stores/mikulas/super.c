@@ -163,7 +163,7 @@ static void super_written(struct dm_multisnap_io *io, int error)
 		dm_multisnap_status_unlock(store->dm);
 	}
 	store->super_done(store, error);
-	if (store->invalidate_error && !store->super_busy)
+	if (store->invalidate_error)
 		super_invalidate(store, store->invalidate_error);
 }
 

@@ -59,6 +59,7 @@ struct double_disk {
 	struct version **volatile_versions; /* newest first, per sector */
 	u64 writes, write_sectors, flushes, reads;
 	u64 bad_from, bad_to; /* reads of these sectors fail */
+	u64 fail_read_at; /* the read that fails, counted from 1; 0: none */
 	u64 kept; /* sectors that have memory; the rest must not be touched */
 	u64 fail_write_at; /* the write that fails, counted from 1; 0: none */
 };
@@ -151,7 +152,7 @@ static int disk_do(struct double_disk *disk, blk_opf_t opf, u64 sector, unsigned
 	CHECK(sector + n <= disk->kept, "I/O beyond the end: %llu", sector);
 	if ((opf & REQ_OP_MASK) == REQ_OP_READ) {
 		disk->reads++;
-		if (sector < disk->bad_to && sector + n > disk->bad_from)
+		if ((sector < disk->bad_to && sector + n > disk->bad_from) || disk->reads == disk->fail_read_at)
 			return -EIO;
 		for (i = 0; i < n; i++)
 			memcpy(data + i * SECTOR_SIZE, sector_data(disk, sector + i), SECTOR_SIZE);

@@ -47,7 +47,8 @@ static void finish(struct few *f)
 {
 	while (double_event(&f->s))
 		;
-	CHECK(!f->s.error && f->s.store->cache.nr_blocks <= BLOCKS, "%u blocks", f->s.store->cache.nr_blocks);
+	CHECK(!f->s.error && f->s.store->cache.nr_blocks <= BLOCKS, "%u blocks",
+	      f->s.store->cache.nr_blocks);
 	double_unload(&f->s);
 	disk_free(&f->disk);
 	free(f);
@@ -231,10 +232,10 @@ static void dirty_again(void *arg)
 	finish(f);
 }
 
-#define RUN(fn)                              \
-	static void test_##fn(void **state)  \
-	{                                    \
-		double_run(fn, NULL, 1);     \
+#define RUN(fn)                             \
+	static void test_##fn(void **state) \
+	{                                   \
+		double_run(fn, NULL, 1);    \
 	}
 
 RUN(ahead)
@@ -247,9 +248,9 @@ RUN(dirty_again)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_ahead),	       cmocka_unit_test(test_kept_for_him),
-		cmocka_unit_test(test_kept_so_long),   cmocka_unit_test(test_held),
-		cmocka_unit_test(test_full_of_dirty),  cmocka_unit_test(test_dirty_again),
+		cmocka_unit_test(test_ahead),	      cmocka_unit_test(test_kept_for_him),
+		cmocka_unit_test(test_kept_so_long),  cmocka_unit_test(test_held),
+		cmocka_unit_test(test_full_of_dirty), cmocka_unit_test(test_dirty_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -75,7 +75,7 @@ static void reads_what_changes(void *arg)
 {
 	struct double_disk disk;
 	struct dm_multisnap s;
-	u64 reads;
+	u64 reads, nodes;
 
 	make(&s, &disk);
 	for (chunk_t i = 0; i < CHUNKS; i += 2)
@@ -86,12 +86,62 @@ static void reads_what_changes(void *arg)
 	double_unload(&s);
 	CHECK(double_load(&s, &disk, ARGS) == 0);
 	reads = disk.reads;
+	nodes = s.store->super.tree_blocks;
 	checkpoint_poll(s.store, true);
 	double_settle(&s);
+	CHECK(s.store->super.tree_blocks <= nodes + 1, "%llu nodes, then %llu", nodes, s.store->super.tree_blocks);
 	/* The path, two neighbours with which small nodes are joined, blocks of the maps. */
 	CHECK(disk.reads - reads <= 8, "%llu reads", disk.reads - reads);
 	double_unload(&s);
 	disk_free(&disk);
+}
+
+/* The first key of a child of the root. */
+static struct entry child(struct dm_multisnap *s, unsigned int i)
+{
+	struct node_layout layout;
+	struct cblock *block;
+	struct entry entry;
+	int r;
+
+	while ((r = cache_get(s->store, s->store->super.root, &block)) == -EAGAIN)
+		double_again(s);
+	CHECK(!r, "%d", r);
+	node_open(&layout, block->data);
+	CHECK(i < layout.count && layout.level == 1, "%u of %u, level %u", i, layout.count, layout.level);
+	node_entry(&layout, block->data, i, &entry);
+	return entry;
+}
+
+/* It does not look further ahead than 63 leaves for those that it will need. */
+static void looks_so_far(void *arg)
+{
+	for (unsigned int ahead = 62; ahead < 66; ahead++) {
+		unsigned int reads = 0;
+		struct double_disk disk;
+		struct dm_multisnap s;
+
+		make(&s, &disk);
+		for (chunk_t i = 0; i < 2 * CHUNKS; i++)
+			double_write(&s, i << 30);
+		checkpoint(&s);
+		double_write(&s, child(&s, 0).chunk + 1);
+		double_write(&s, child(&s, ahead).chunk + 1);
+		double_commit_all(&s);
+		double_unload(&s);
+		CHECK(double_load(&s, &disk, ARGS) == 0);
+		child(&s, 0);
+		checkpoint_poll(s.store, true);
+		while (!reads) {
+			CHECK(double_event(&s));
+			if (s.store->ckpt.merge.opening && !s.store->ckpt.merge.level)
+				reads = reads_under_way(&s);
+		}
+		CHECK(reads == 1 + (ahead < 64), "leaf %u: %u reads", ahead, reads);
+		double_settle(&s);
+		double_unload(&s);
+		disk_free(&disk);
+	}
 }
 
 /* Entries of each leaf that the last checkpoint has written. */
@@ -251,6 +301,11 @@ static void test_reads_what_changes(void **state)
 	double_run(reads_what_changes, NULL, 1);
 }
 
+static void test_looks_so_far(void **state)
+{
+	double_run(looks_so_far, NULL, 1);
+}
+
 static void test_last_two_are_even(void **state)
 {
 	double_run(last_two_are_even, NULL, 1);
@@ -261,6 +316,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_reads_ahead),
 		cmocka_unit_test(test_reads_what_changes),
+		cmocka_unit_test(test_looks_so_far),
 		cmocka_unit_test(test_last_two_are_even),
 		cmocka_unit_test(test_writes_under_way),
 		cmocka_unit_test(test_place_being_written),

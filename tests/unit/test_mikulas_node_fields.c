@@ -49,6 +49,46 @@ static void fields(void *arg)
 	}
 }
 
+/* Of two entries; the second has a value in this field that is greater than the first's, @base, by two at least. */
+static const char *second(unsigned int level, unsigned int field, u64 base)
+{
+	static struct node_disk node;
+	struct entry entries[2] = { { .from = 1, .a = 8, .b = 7 }, { .chunk = 2, .from = 9, .a = 16, .b = 7 } };
+
+	if (field == 1)
+		entries[1].from = 2ULL << 32;
+	if (field == 3 && !level)
+		entries[1].a = 2ULL << 32 | 16;
+	CHECK(node_build(&node, entries, 2, level, 3));
+	CHECK(node.width[field], "level %u, field %u", level, field);
+	node.base[field] = cpu_to_le64(base);
+	/* The first one's range does not end before it begins. */
+	if (!level && (field == 1 || field == 2))
+		node.base[field + 2] = node.base[field];
+	block_seal(&node, 5);
+	return block_check(&node, 5);
+}
+
+static void values(void *arg)
+{
+	for (unsigned int level = 0; level < 2; level++) {
+		for (unsigned int field = 0; field < (level ? 3 : 5); field++) {
+			const char *word = field ? "snapshot number" : "chunk number";
+			u64 limit = field ? U32_MAX : EXCEPTION_CHUNK_END;
+			const char *text = second(level, field, limit - 1);
+
+			CHECK(text && !strcmp(text, word), "level %u, field %u: %s", level, field, text);
+			text = second(level, field, limit - 16);
+			CHECK(!text || strcmp(text, word), "level %u, field %u: %s", level, field, text);
+		}
+	}
+}
+
+static void test_a_value_has_its_bounds(void **state)
+{
+	double_run(values, NULL, 1);
+}
+
 static void test_a_field_has_its_bounds(void **state)
 {
 	double_run(fields, NULL, 1);
@@ -58,6 +98,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_field_has_its_bounds),
+		cmocka_unit_test(test_a_value_has_its_bounds),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,6 +16,7 @@ struct short_memory {
 	u64 chunks[MANY + LATER]; /* far apart, so that few entries fit into a leaf */
 	block_t places[MANY + LATER];
 	unsigned int nr;
+	unsigned int nr_private; /* those behind have more readers than one */
 };
 
 #define SNAPSHOT ((snapid_t)U32_MAX)
@@ -41,7 +42,9 @@ static void add_chunk(struct short_memory *m)
 
 static void check_answer(struct short_memory *m, unsigned int i, int r, block_t block)
 {
-	CHECK(r == CHUNK_PRIVATE && block == m->places[i], "chunk %u: %d, %llu, not %llu", i, r,
+	int wanted = i < m->nr_private ? CHUNK_PRIVATE : CHUNK_SHARED;
+
+	CHECK(r == wanted && block == m->places[i], "chunk %u: %d, %llu, not %llu", i, r,
 	      block, m->places[i]);
 }
 
@@ -88,6 +91,7 @@ static void make(struct short_memory *m)
 	struct dm_multisnap *s = &m->s;
 	snapid_t id;
 
+	m->nr_private = MANY + LATER;
 	s->geometry.shift = 3;
 	s->origin_sectors = 1ULL << 52;
 	disk_make_plain(&m->disk, SECTORS, 60000);
@@ -169,6 +173,10 @@ static void failing_loads(void *arg)
 			double_again(s);
 		CHECK(!r, "%d", r);
 	}
+	m->nr_private = m->nr;
+	/* And more changes than are reserved, which need nothing else. */
+	for (unsigned int i = 0; i < 2 * SPARES_MAX; i++)
+		add_chunk(m);
 	double_commit_all(s);
 	double_unload(s);
 	before = sim_memory_bytes();
