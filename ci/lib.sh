@@ -48,3 +48,28 @@ step() {
 		failed+=("$name")
 	fi
 }
+
+# beside NAME COMMAND...: a step that keeps one CPU busy, beside the steps that follow, until `beside_ends`, which shows it.
+beside() {
+	beside_name=$1
+	beside_said=$(mktemp)
+	(
+		failed=() skipped=()
+		step "$@"
+		[ ${#failed[@]} = 0 ] || exit 1
+		[ ${#skipped[@]} = 0 ] || exit 77
+	) >"$beside_said" 2>&1 &
+	beside_pid=$!
+}
+
+beside_ends() {
+	local r=0
+	wait "$beside_pid" || r=$?
+	cat "$beside_said"
+	rm -f "$beside_said"
+	case $r in
+	0) ;;
+	77) skipped+=("$beside_name") ;;
+	*) failed+=("$beside_name") ;;
+	esac
+}
