@@ -3,21 +3,7 @@
  * Log records that are whole, in their place and with right checksums, and that no store would have written (H25): each
  * is refused at load, and the store says which record, and what is wrong with it. The same records made right are replayed.
  */
-#include "hostile_store.h"
-
-struct crafted {
-	struct record record;
-	struct log_header_disk header;
-	struct group_state state; /* for record_add(): its allocation position */
-};
-
-static void add(struct crafted *c, u64 chunk, snapid_t from, snapid_t to, u64 block)
-{
-	struct entry entry = { .chunk = chunk, .from = from, .a = to, .b = block };
-
-	record_add(&c->record, &c->state, &entry);
-	c->state.alloc_pos = block;
-}
+#include "hostile_log.h"
 
 static void narrow(struct crafted *c, u64 chunk, snapid_t from, snapid_t new_from, snapid_t new_to,
 		   u64 block)
@@ -38,9 +24,6 @@ static void byte(struct crafted *c, u8 value)
 {
 	c->record.data[sizeof(struct log_header_disk) + c->record.bytes++] = value;
 }
-
-/* Chunks of the origin that no snapshot has anything of. */
-#define NEW 1000000
 
 /* ---- what is right ---- */
 
@@ -361,8 +344,6 @@ static void mount_of_the_future(struct hostile *h, struct crafted *c)
 	c->header.stamp.mount = cpu_to_le32(h->super.mount + 1);
 }
 
-typedef void craft_fn(struct hostile *h, struct crafted *c);
-
 static const struct craft {
 	const char *said;
 	craft_fn *make;
@@ -415,45 +396,6 @@ static const struct craft {
 	{ ": mount count\n", mount_of_the_future },
 };
 
-/* The record becomes the @n-th behind the checkpoint, the ones before it having a sector each; returns its checksum. */
-static u32 craft_nth(struct hostile *h, craft_fn *make, u64 n, u32 mount, u32 prev_crc)
-{
-	u8 *data = calloc(RECORD_SECTORS_MAX, SECTOR_SIZE);
-	sector_t place = h->super.log_next + n - 1;
-	struct crafted c = {
-		.record.data = data,
-		.header.stamp.mount = cpu_to_le32(mount),
-		.header.stamp.seq = cpu_to_le64(h->super.log_seq + n),
-		.header.prev_crc = cpu_to_le32(prev_crc),
-		.header.location = cpu_to_le64(place),
-		.state.alloc_pos = h->super.alloc_pos,
-	};
-	struct log_header_disk *first = (void *)data;
-	unsigned int sectors;
-	u32 crc;
-
-	make(h, &c);
-	if (!c.header.sectors)
-		c.header.sectors =
-			cpu_to_le32(record_sectors_for(c.record.bytes, h->super.block_sectors));
-	sectors = le32_to_cpu(c.header.sectors);
-	crc = record_seal(&c.record, &c.header);
-	if (c.header.bytes) {
-		first->bytes = c.header.bytes;
-		first->crc = 0;
-		crc = ~crc32c(~0U, data, sectors * SECTOR_SIZE);
-		first->crc = cpu_to_le32(crc);
-	}
-	memcpy(h->disk.durable + place * SECTOR_SIZE, data, sectors * SECTOR_SIZE);
-	free(data);
-	return crc;
-}
-
-static void craft(struct hostile *h, craft_fn *make)
-{
-	craft_nth(h, make, 1, h->super.mount, h->super.log_crc);
-}
-
 static void refused(struct hostile *h, const struct craft *one, unsigned int i)
 {
 	char said[64];
@@ -497,116 +439,6 @@ static void all_crafts(void *arg)
 static void h25_a_record_that_no_store_wrote_is_refused_and_named(void **state)
 {
 	hostile_run(all_crafts, NULL);
-}
-
-static void next_snapshot(struct hostile *h, struct crafted *c)
-{
-	record_create(&c->record, FIRST_LEVEL(4));
-}
-
-static void another_snapshot(struct hostile *h, struct crafted *c)
-{
-	record_create(&c->record, FIRST_LEVEL(5));
-}
-
-static void long_record(struct hostile *h, struct crafted *c)
-{
-	for (unsigned int i = 0; i < 150; i++)
-		add(c, (u64)(NEW + i) << 20, FIRST_LEVEL(0), FIRST_LEVEL(1), h->free_chunk + i);
-}
-
-/*
- * H26: a sector in the middle is of another record, or of another place in it, and the checksum is right all the same: a
- * torn write, behind which the log has ended.
- */
-static void torn(void *arg)
-{
-	struct hostile h;
-
-	hostile_make(&h, HOSTILE_CHUNKS);
-	for (unsigned int wrong = 0; wrong < 5; wrong++) {
-		u8 *data = h.disk.durable + h.super.log_next * SECTOR_SIZE;
-		struct log_header_disk *header = (void *)data;
-		struct log_stamp_disk *stamp = (void *)(data + 2 * SECTOR_SIZE);
-		unsigned int sectors;
-
-		hostile_restore(&h);
-		craft(&h, long_record);
-		sectors = le32_to_cpu(header->sectors);
-		CHECK(sectors >= 3, "%u sectors", sectors);
-		if (wrong == 1)
-			stamp->seq = cpu_to_le64(h.super.log_seq);
-		if (wrong == 2)
-			stamp->index = cpu_to_le16(3);
-		if (wrong == 3)
-			stamp->mount = cpu_to_le32(h.super.mount + 1);
-		if (wrong == 4)
-			stamp->magic = 0;
-		header->crc = 0;
-		header->crc = cpu_to_le32(~crc32c(~0U, data, sectors * SECTOR_SIZE));
-		CHECK(double_load(&h.s, &h.disk, "") == 0, "%u: %s", wrong, hostile_text);
-		CHECK(h.s.store->log.seq == h.super.log_seq + !wrong, "%u: record %llu", wrong, h.s.store->log.seq);
-		double_unload(&h.s);
-	}
-	hostile_free(&h);
-}
-
-static void h26_a_torn_record_is_known_by_its_sectors(void **state)
-{
-	hostile_run(torn, NULL);
-}
-
-/* The first mount is 1. */
-static void mount_0(void *arg)
-{
-	struct hostile h;
-
-	hostile_make(&h, HOSTILE_CHUNKS);
-	for (u32 mount = 0; mount < 2; mount++) {
-		hostile_restore(&h);
-		hostile_super(&h)->mount_seq = cpu_to_le64(h.super.log_seq + 1);
-		hostile_seal_super(&h);
-		craft_nth(&h, next_snapshot, 1, mount, h.super.log_crc);
-		CHECK(double_load(&h.s, &h.disk, "") == (mount ? 0 : -EPERM), "%u", mount);
-		CHECK(hostile_said(": mount count\n") == !mount, "%s", hostile_text);
-	}
-	double_unload(&h.s);
-	hostile_free(&h);
-}
-
-static void h32_no_record_is_of_mount_0(void **state)
-{
-	hostile_run(mount_0, NULL);
-}
-
-/* Mount counts rise along the log. */
-static void falling_mounts(void *arg)
-{
-	struct hostile h;
-
-	hostile_make(&h, HOSTILE_CHUNKS);
-	for (unsigned int falls = 0; falls < 2; falls++) {
-		u32 mount = h.super.mount, crc;
-
-		hostile_restore(&h);
-		hostile_super(&h)->mount = cpu_to_le32(mount + 1);
-		hostile_super(&h)->mount_seq = cpu_to_le64(h.super.log_seq + 2);
-		hostile_seal_super(&h);
-		crc = craft_nth(&h, next_snapshot, 1, mount + 1, h.super.log_crc);
-		craft_nth(&h, another_snapshot, 2, mount + 1 - falls, crc);
-		CHECK(double_load(&h.s, &h.disk, "") == (falls ? -EPERM : 0));
-		CHECK(hostile_said(": mount count\n") == falls, "%s", hostile_text);
-		if (falls)
-			break;
-		CHECK(h.s.store->log.seq == h.super.log_seq + 2);
-		double_unload(&h.s);
-	}
-	hostile_free(&h);
-}
-
-static void h32_mount_counts_do_not_fall_along_the_log(void **state)
-{
-	hostile_run(falling_mounts, NULL);
 }
 
 /* ---- what an operation says of the tree, which the merge sees ---- */
@@ -732,9 +564,6 @@ int main(void)
 		cmocka_unit_test(h25_a_record_that_no_store_wrote_is_refused_and_named),
 		cmocka_unit_test(h25_a_record_that_contradicts_the_tree_ends_the_merge),
 		cmocka_unit_test(h25_a_record_about_nothing_ends_the_first_merge),
-		cmocka_unit_test(h26_a_torn_record_is_known_by_its_sectors),
-		cmocka_unit_test(h32_no_record_is_of_mount_0),
-		cmocka_unit_test(h32_mount_counts_do_not_fall_along_the_log),
 		cmocka_unit_test(h25_nothing_is_removed_from_an_empty_store),
 	};
 
