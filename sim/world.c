@@ -245,14 +245,21 @@ static void remove_devices(void *arg)
 	sim_fail_alloc(0, 0);
 	sim_fail_alloc_random(0);
 	while (world.devices) {
-		const char *name = world.devices->name;
-		int r;
+		struct world_device *next;
+		bool removed = false;
+		int r = 0;
 
-		if (dmctl_suspended(name))
-			dmctl_resume(name);
-		r = world_device_remove(name);
-		if (r)
-			sim_fail("device %s cannot be removed at the end: %s", name, errno_name(r));
+		/* One that another is made of goes when that has gone. */
+		for (struct world_device *d = world.devices; d; d = next) {
+			next = d->next;
+			if (dmctl_suspended(d->name))
+				dmctl_resume(d->name);
+			r = world_device_remove(d->name);
+			removed |= !r;
+		}
+		if (!removed)
+			sim_fail("device %s cannot be removed at the end: %s", world.devices->name,
+				 errno_name(r));
 	}
 }
 

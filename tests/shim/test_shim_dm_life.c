@@ -31,6 +31,7 @@ static void tables(void *arg)
 	assert_string_equal(why, "No such device");
 	assert_int_equal(dmctl_load("m", "0 8 lin 8:7 0", &why), -ENXIO);
 	assert_int_equal(dmctl_load("m", "0 8 lin 5000:7 0", &why), -EOVERFLOW);
+	assert_int_equal(dmctl_load("m", "0 8 lin m 0", &why), -EINVAL); /* of itself */
 	lin.ctr_error = -EPERM;
 	assert_int_equal(dmctl_load("m", "0 8 lin d 0", &why), -EPERM);
 	lin.ctr_error = 0;

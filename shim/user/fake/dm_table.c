@@ -155,6 +155,9 @@ int dm_get_device(struct dm_target *ti, const char *path, fmode_t mode, struct d
 	if (mem_should_fail(GFP_KERNEL, "dm_get_device()", SHIM_SITE))
 		return -ENOMEM;
 	sched_point("dm_get_device", path, NULL);
+	/* Newer kernels refuse it; in 6.1 such a device could never be removed. */
+	if (dev == t->md->bdev.bd_dev)
+		return -EINVAL;
 	r = open_device(dev, &bdev);
 	if (r)
 		return r;
