@@ -249,9 +249,26 @@ static void told_of_a_snapshot(void *arg)
 	CHECK_EQUAL(dmctl_resume("ms"), 0);
 }
 
+/* It is not durable, and never will be: there is the event of the error, and no other. */
+static void not_told_of_a_snapshot(void *arg)
+{
+	u64 events;
+
+	make_probed(PROBE_TABLE);
+	CHECK_EQUAL(dmctl_message("ms", "create"), 0);
+	events = dmctl_event_count("ms");
+	probe.commit_result = -EIO;
+	CHECK_EQUAL(dmctl_suspend("ms", 0), 0);
+	CHECK_EQUAL(dmctl_resume("ms"), 0);
+	sim_settle();
+	CHECK(!strcmp(status_field(STATUS_ERROR), "-5"));
+	CHECK_EQUAL(dmctl_event_count("ms"), events + 1);
+}
+
 static void the_event_of_a_new_snapshot_comes_when_it_is_durable(void **state)
 {
 	in_probed_world(told_of_a_snapshot, NULL);
+	in_probed_world(not_told_of_a_snapshot, NULL);
 }
 
 int main(void)

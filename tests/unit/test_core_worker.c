@@ -117,26 +117,79 @@ static void a_slice_of_work_has_the_store_asked_again(void **state)
 	in_probed_world(work_is_an_event, NULL);
 }
 
+/* More bios than a pass takes, and work in the same pass: the next pass comes for the bios. */
+static void more_than_a_pass(void *arg)
+{
+	static struct async_io reads[MULTISNAP_BATCH + 1];
+	struct dm_multisnap_background_work work = { .work = slice };
+
+	make_probed(PROBE_TABLE);
+	make_snapshot();
+	make_snap_device("s0", "0");
+	multisnap_lock(probe.s);
+	dm_multisnap_queue_work(probe.s, &work);
+	for (size_t i = 0; i < ARRAY_SIZE(reads); i++)
+		async_start(&reads[i], "s0", REQ_OP_READ, i, 1, 0);
+	multisnap_unlock(probe.s);
+	sim_settle();
+	for (size_t i = 0; i < ARRAY_SIZE(reads); i++)
+		CHECK(reads[i].ended && !reads[i].error);
+}
+
+static void h05_work_does_not_keep_the_rest_of_the_queue_waiting(void **state)
+{
+	in_probed_world(more_than_a_pass, NULL);
+}
+
+/* ---- pending exceptions ---- */
+
+static void limited(void *arg)
+{
+	struct async_io w[5];
+	int held;
+
+	CHECK_EQUAL(sim_module_param_set("dm-multisnapshot", "pending_limit", 2), 0);
+	make_probed(PROBE_TABLE);
+	make_snapshot();
+	held = disk_delay_hold(disk_top("store"), DISK_OP_WRITE, 0, 0);
+	for (size_t i = 0; i < ARRAY_SIZE(w); i++)
+		async_start(&w[i], "ms", REQ_OP_WRITE, CHUNK_AT(i), 1, 1);
+	sim_settle();
+	CHECK_EQUAL(probe.s->nr_pending, 2);
+	disk_delay_release(disk_top("store"), held);
+	sim_settle();
+	for (size_t i = 0; i < ARRAY_SIZE(w); i++)
+		CHECK(w[i].ended && !w[i].error);
+}
+
+static void h07_there_are_no_more_pending_exceptions_than_allowed(void **state)
+{
+	in_probed_world(limited, NULL);
+}
+
 /* ---- errors ---- */
 
 /* The error comes while a commit is under way. That it ends well makes nothing durable any more. */
 static void commit_abandoned(void *arg)
 {
-	struct async_io w;
+	struct async_io w, whole;
 	u64 durable;
 
 	make_probed(PROBE_PRESERVE_TABLE);
 	make_snapshot();
+	make_snap_device("s0", "0");
 	probe.commits = 0;
 	probe.hold_commits = true;
 	durable = probe.s->durable_seq;
 	async_start(&w, "ms", REQ_OP_WRITE, 0, CHUNK, 1);
+	async_start(&whole, "s0", REQ_OP_WRITE, CHUNK, CHUNK, 2);
 	sim_settle();
-	CHECK(probe.commits == 1 && !w.ended);
+	CHECK(probe.commits == 1 && !w.ended && !whole.ended);
 	dm_multisnap_set_error(probe.s, -EIO);
 	sim_settle();
-	CHECK(w.ended);
+	CHECK(w.ended && whole.ended);
 	CHECK_EQUAL(w.error, -EIO);
+	CHECK_EQUAL(whole.error, -EIO);
 	probe_release_commit();
 	CHECK_EQUAL(probe.s->durable_seq, durable);
 	CHECK_EQUAL(multisnap_commit_all(probe.s), -EIO);
@@ -175,6 +228,7 @@ static void no_snapshot_comes_after_an_error(void **state)
 static void pass_through(void *arg)
 {
 	unsigned int pass, writes;
+	u64 events;
 
 	make_probed(PROBE_TABLE);
 	make_snapshot();
@@ -185,6 +239,13 @@ static void pass_through(void *arg)
 	CHECK_EQUAL(write_tags("ms", 0, 8 * CHUNK, 1), 0);
 	CHECK_EQUAL(disk_counts(disk_top("origin"))->writes, writes + 1);
 	CHECK_EQUAL(probe.s->pass_seq, pass);
+
+	/* And nobody is told of the error twice. */
+	events = dmctl_event_count("ms");
+	multisnap_kick(probe.s);
+	sim_settle();
+	CHECK(probe.s->pass_seq != pass);
+	CHECK_EQUAL(dmctl_event_count("ms"), events);
 }
 
 static void an_origin_without_its_snapshots_is_a_plain_device(void **state)
@@ -213,6 +274,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(h02_an_epoch_comes_when_it_is_wanted_and_possible),
+		cmocka_unit_test(h05_work_does_not_keep_the_rest_of_the_queue_waiting),
+		cmocka_unit_test(h07_there_are_no_more_pending_exceptions_than_allowed),
 		cmocka_unit_test(a_chunk_is_not_taken_for_another_that_was_copied),
 		cmocka_unit_test(a_commit_that_was_abandoned_makes_nothing_durable),
 		cmocka_unit_test(a_slice_of_work_has_the_store_asked_again),
