@@ -85,8 +85,8 @@ static int whole_record(struct dm_exception_store *store, struct window *w, sect
 
 static bool in_data_area(struct dm_exception_store *store, u64 block)
 {
-	return block >= store->super.data_start &&
-	       block - store->super.data_start < store->super.data_chunks;
+	/* Below its start the difference wraps: both numbers are far below 2^63. */
+	return block - store->super.data_start < store->super.data_chunks;
 }
 
 static const char *replay_add(struct dm_exception_store *store, const struct apply *to,
