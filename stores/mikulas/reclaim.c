@@ -36,6 +36,9 @@ static int next_exception(struct dm_exception_store *store, struct entry *entry,
 	int r;
 
 	*gone = false;
+	/* There, the keys are those of snapshots. */
+	if (store->reclaim_chunk >= EXCEPTION_CHUNK_END)
+		return 0;
 	r = view_at(store, store->reclaim_chunk, store->reclaim_from, entry);
 	if (r)
 		return r;

@@ -86,9 +86,10 @@ static void a_pass_that_contradicts_memory_is_an_error(void **state)
 	hostile_run(contradicting, NULL);
 }
 
-/* The cursor stands behind the last exception: the pass ends, and nothing is removed. */
+/* The cursor stands behind the last exception, at the key of a snapshot or none: the pass ends, and nothing is removed. */
 static void at_the_end(void *arg)
 {
+	const snapid_t *from = arg;
 	struct dm_multisnap *s;
 	struct hostile h;
 
@@ -96,6 +97,7 @@ static void at_the_end(void *arg)
 	hostile_restore(&h);
 	hostile_super(&h)->reclaim = cpu_to_le32(RECLAIM_RUNNING);
 	hostile_super(&h)->cursor_chunk = cpu_to_le64(EXCEPTION_CHUNK_END);
+	hostile_super(&h)->cursor_from = cpu_to_le64(*from);
 	hostile_seal_super(&h);
 	CHECK(double_load(&h.s, &h.disk, "") == 0, "%s", hostile_text);
 	s = &h.s;
@@ -104,13 +106,17 @@ static void at_the_end(void *arg)
 	CHECK(!s->ops->busy(s->store) && !s->store->durable.reclaim);
 	CHECK(s->store->durable.nr_exceptions == h.super.nr_exceptions);
 	CHECK(!s->store->durable.cursor_chunk && !s->store->durable.cursor_from);
+	CHECK(s->ops->get_next_snapid(s->store, FIRST_LEVEL(1)) == FIRST_LEVEL(1));
 	double_unload(s);
 	hostile_free(&h);
 }
 
 static void a_pass_at_its_end_ends(void **state)
 {
-	hostile_run(at_the_end, NULL);
+	static const snapid_t froms[] = { 0, FIRST_LEVEL(1) };
+
+	for (size_t i = 0; i < ARRAY_SIZE(froms); i++)
+		hostile_run(at_the_end, (void *)&froms[i]);
 }
 
 int main(void)
