@@ -224,6 +224,7 @@ static void place_being_written(void *arg)
 	double_commit_all(&s);
 	CHECK(space_find(s.store, &s.store->meta, s.store->ckpt.merge.meta_next, s.store->super.meta_blocks, &bit) == 1);
 	CHECK(cache_new(s.store, s.store->super.meta_start + bit, &block) == 0);
+	memset(block->data, 0, MBLOCK_BYTES);
 	cache_unpin(block);
 	cache_write(s.store, block);
 	CHECK(s.nr_ios == 1);
