@@ -23,7 +23,7 @@ need() {
 BUILD_PACKAGES="cmake ninja-build gcc libc6-dev pkg-config libarchive-dev libjansson-dev \
 libcmocka-dev libboost-context-dev"
 FUZZ_PACKAGES="afl++ clang llvm"
-TEST_PACKAGES="$BUILD_PACKAGES clang libclang-rt-14-dev clang-tidy cppcheck sparse python3 python3-docutils blktrace xz-utils git"
+TEST_PACKAGES="$BUILD_PACKAGES clang libclang-rt-14-dev llvm clang-tidy cppcheck sparse python3 python3-docutils blktrace xz-utils git patch"
 
 # step NAME COMMAND...: run it silently; on failure show its end, remember. 77 says that it cannot be done here.
 # $tells: a pattern of the lines to be shown all the same, counts that somebody wants to see.
