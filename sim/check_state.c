@@ -233,6 +233,7 @@ void check_state_free(struct check_state *state)
 
 struct judge {
 	struct check *c;
+	const struct check_state *state;
 	const char *area;
 	const struct check_reclaim *reclaim;
 	u64 *ids; /* live, sorted */
@@ -263,12 +264,27 @@ static bool has_live_id(const struct judge *judge, const struct check_exception 
 	return low < judge->nr_ids && judge->ids[low] <= ex->to;
 }
 
+/* What a live snapshot has, its sub-snapshots to come have too. Only the first snapshot of a range can be cut off from its own. */
+static void judge_first(struct judge *judge, const struct check_exception *ex)
+{
+	struct check_place place = check_at_sector(judge->area, CHECK_NOWHERE);
+	const struct check_snapshot *master = check_live_find(judge->state, check_master(ex->from));
+
+	if (!master || master->id > ex->to || check_low(ex->from) <= master->next_sub)
+		return;
+	check_found(judge->c, &place, "from",
+		    "exception (%llu, %s..%s) at chunk %llu has the live snapshot %s, but not all its sub-snapshots to come, from number %llu on",
+		    ex->chunk, check_snapid(ex->from), check_snapid(ex->to), ex->block,
+		    check_snapid(master->id), master->next_sub);
+}
+
 static void judge_exception(struct judge *judge, const struct check_exception *ex)
 {
 	struct check_place place = check_at_sector(judge->area, CHECK_NOWHERE);
 	const struct check_reclaim *reclaim = judge->reclaim;
 	bool passed;
 
+	judge_first(judge, ex);
 	if (has_live_id(judge, ex))
 		return;
 	judge->garbage++;
@@ -292,7 +308,7 @@ static void judge_changed(const void *node, VISIT which, void *closure)
 u64 check_garbage(struct check *c, struct check_state *state, const char *area,
 		  const struct check_reclaim *reclaim)
 {
-	struct judge judge = { .c = c, .area = area, .reclaim = reclaim };
+	struct judge judge = { .c = c, .state = state, .area = area, .reclaim = reclaim };
 	bool loaded = false;
 
 	judge.ids = reallocarray(NULL, state->nr_live + 1, sizeof(*judge.ids));

@@ -314,12 +314,12 @@ static inline void fill_tables(struct image *image)
 	image->n[0] = n;
 	n = 0;
 	image->leaf[1][n++] = (struct ex){ 60, ID(0, 0), ID(0, 1), DATA_START + 60 };
-	image->leaf[1][n++] = (struct ex){ 60, FIRST(0), FIRST(0), DATA_START + 61 };
+	image->leaf[1][n++] = (struct ex){ 60, ID(0, 2), FIRST(0), DATA_START + 61 };
 	image->leaf[1][n++] = (struct ex){ 60, ID(1, 0), FIRST(3), DATA_START + 39500 };
 	image->leaf[1][n++] = (struct ex){ 60, ID(4, 0), FIRST(4), DATA_START + 62 };
 	for (i = 0; i < 40; i++)
 		image->leaf[1][n++] =
-			(struct ex){ 70 + i, FIRST(0), FIRST(1), DATA_START + 100 + i };
+			(struct ex){ 70 + i, ID(0, 2), FIRST(1), DATA_START + 100 + i };
 	image->leaf[1][n++] = (struct ex){ 900, FIRST(2), FIRST(2), DATA_START + 150 };
 	image->leaf[1][n++] = (struct ex){ 901, FIRST(2), FIRST(2), DATA_START + 151 };
 	image->n[1] = n;

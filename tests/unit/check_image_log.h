@@ -180,17 +180,17 @@ static inline void build_log(struct image *image)
 	/* Record 7: sub-snapshot, deletion, narrowing. */
 	mount_begins(image);
 	op_create(image, ID(0, 2));
-	op_narrow(image, 2000, ID(0, 1), FIRST(0), FIRST(4), ALLOC_POS + 3);
+	op_narrow(image, 2000, ID(0, 1), ID(0, 3), FIRST(4), ALLOC_POS + 3);
 	op_delete(image, FIRST(1));
 	record(image);
 	/* Record 8: reclaim, around the end of the data area, several sectors. */
 	op_remove(image, 900, FIRST(2), DATA_START + 150);
 	op_cursor(image, 900, FIRST(2));
-	op_add(image, 3000, FIRST(0), FIRST(4), DATA_START + 700);
+	op_add(image, 3000, ID(0, 3), FIRST(4), DATA_START + 700);
 	for (unsigned int i = 1; i < 100; i++) {
 		op_head(image, 0x21, 1);
 		op_v(image, 3000 + 7 * i);
-		op_id(image, FIRST(0));
+		op_id(image, ID(0, 3));
 		op_id(image, FIRST(4));
 	}
 	record(image);

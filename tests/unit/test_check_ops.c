@@ -27,26 +27,26 @@ struct op_case {
 	}
 
 /* At the end of the log live: 0.1 0.2 0 3 4 5; next_first is 6, next_sub of 0 is 3; reclaim 3 at (900, 2). */
-CASE(1, op_add(image, 1ULL << 52, FIRST(4), FIRST(4), END_POS + 1))
+CASE(1, op_add(image, 1ULL << 52, ID(4, 0), FIRST(4), END_POS + 1))
 CASE(2, op_add(image, 5000, ID(4, 1), ID(4, 0), END_POS + 1))
 CASE(3, op_add(image, 5000, FIRST(4), FIRST(6), END_POS + 1))
 CASE(4, op_add(image, 5000, ID(0, 3), ID(0, 3), END_POS + 1))
-CASE(5, op_add(image, 5, FIRST(4), FIRST(4), END_POS + 1))
+CASE(5, op_add(image, 5, ID(4, 0), FIRST(4), END_POS + 1))
 CASE(6, op_add(image, 3000, ID(0, 0), FIRST(0), END_POS + 1))
-CASE(7, op_add(image, 5000, FIRST(4), FIRST(4), DATA_START - 1))
-CASE(8, op_add(image, 5000, FIRST(4), FIRST(4), DATA_START + DATA_CHUNKS))
-CASE(9, op_add(image, 5000, FIRST(4), FIRST(4), DATA_START + 39500))
-CASE(10, op_add(image, 5000, FIRST(4), FIRST(4), END_POS))
-CASE(11, op_add(image, 5000, FIRST(4), FIRST(4), ALLOC_POS + 1))
-CASE(12, op_narrow(image, 3000, FIRST(0) + 1, FIRST(3), FIRST(4), DATA_START + 700))
-CASE(13, op_narrow(image, 3000, FIRST(0), FIRST(3), FIRST(4), DATA_START + 701))
-CASE(14, op_narrow(image, 3000, FIRST(0), FIRST(0), FIRST(4), DATA_START + 700))
-CASE(15, op_narrow(image, 3000, FIRST(0), FIRST(0), FIRST(5), DATA_START + 700))
-CASE(16, op_narrow(image, 3000, FIRST(0), ID(0, 5), FIRST(4), DATA_START + 700))
-CASE(17, op_narrow(image, 3000, FIRST(0), FIRST(3), FIRST(0), DATA_START + 700))
-CASE(18, op_narrow(image, 2000, FIRST(0), FIRST(0), ID(4, 0xfffffffe), ALLOC_POS + 3))
+CASE(7, op_add(image, 5000, ID(4, 0), FIRST(4), DATA_START - 1))
+CASE(8, op_add(image, 5000, ID(4, 0), FIRST(4), DATA_START + DATA_CHUNKS))
+CASE(9, op_add(image, 5000, ID(4, 0), FIRST(4), DATA_START + 39500))
+CASE(10, op_add(image, 5000, ID(4, 0), FIRST(4), END_POS))
+CASE(11, op_add(image, 5000, ID(4, 0), FIRST(4), ALLOC_POS + 1))
+CASE(12, op_narrow(image, 3000, ID(0, 4), FIRST(3), FIRST(4), DATA_START + 700))
+CASE(13, op_narrow(image, 3000, ID(0, 3), FIRST(3), FIRST(4), DATA_START + 701))
+CASE(14, op_narrow(image, 3000, ID(0, 3), ID(0, 3), FIRST(4), DATA_START + 700))
+CASE(15, op_narrow(image, 3000, ID(0, 3), ID(0, 3), FIRST(5), DATA_START + 700))
+CASE(16, op_narrow(image, 3000, ID(0, 3), ID(0, 2), FIRST(4), DATA_START + 700))
+CASE(17, op_narrow(image, 3000, ID(0, 3), FIRST(3), FIRST(0), DATA_START + 700))
+CASE(18, op_narrow(image, 2000, ID(0, 3), ID(0, 3), ID(4, 0xfffffffe), ALLOC_POS + 3))
 CASE(19, op_remove(image, 900, FIRST(2), DATA_START + 150)) /* again */
-CASE(20, op_remove(image, 3000, FIRST(0), DATA_START + 700))
+CASE(20, op_remove(image, 3000, ID(0, 3), DATA_START + 700))
 CASE(21, op_remove(image, 901, FIRST(2), DATA_START + 150))
 CASE(22, op_remove(image, 901, FIRST(1), DATA_START + 151))
 CASE(23, op_create(image, FIRST(5)))
@@ -64,10 +64,10 @@ CASE(34, op_cursor(image, 900, FIRST(2) - 1))
 CASE(35, op_cursor(image, (1ULL << 52) + 1, 0))
 CASE(36, op_end_of_pass(image); op_end_of_pass(image); op_end_of_pass(image))
 CASE(37, op_end_of_pass(image); op_end_of_pass(image); op_cursor(image, 1000, 0))
-CASE(38, op_add(image, 5000, FIRST(4), FIRST(4), END_POS + 1); op_head(image, 0x71, 1);
+CASE(38, op_add(image, 5000, ID(4, 0), FIRST(4), END_POS + 1); op_head(image, 0x71, 1);
      op_head(image, 0x31, 1); op_v(image, 5001))
 CASE(39, op_create(image, FIRST(6)); op_head(image, 0x21, 1); op_v(image, (1ULL << 52) - 1);
-     op_id(image, FIRST(4)); op_id(image, FIRST(4)); op_head(image, 0x71, 1))
+     op_id(image, ID(4, 0)); op_id(image, FIRST(4)); op_head(image, 0x71, 1))
 CASE(40, op_create(image, FIRST(0xfffffffe)); op_create(image, FIRST(0xfffffffe)))
 CASE(41, op_create(image, ID(0, 0xfffffffe)); op_create(image, ID(0, 0xfffffffe)))
 CASE(42, op_delete(image, FIRST(0)); op_create(image, ID(0, 3)))
@@ -163,11 +163,11 @@ static void test_allowed(void **state)
 	assert_clean(image);
 	/* All of the data area once: the step back to the checkpoint's position itself is the last one. */
 	build(image);
-	op_add(image, 5000, FIRST(4), FIRST(4), ALLOC_POS - 1);
-	op_add(image, 5001, FIRST(4), FIRST(4), ALLOC_POS);
+	op_add(image, 5000, ID(4, 0), FIRST(4), ALLOC_POS - 1);
+	op_add(image, 5001, ID(4, 0), FIRST(4), ALLOC_POS);
 	record(image);
 	assert_clean(image);
-	op_add(image, 5002, FIRST(4), FIRST(4), ALLOC_POS + 1);
+	op_add(image, 5002, ID(4, 0), FIRST(4), ALLOC_POS + 1);
 	assert_last_record(image, "around twice", "op 0", "block");
 	image_free(image);
 }
@@ -255,8 +255,9 @@ static void test_garbage(void **state)
 	op_delete(image, FIRST(1));
 	record(image);
 	assert_garbage(image, CHECK_TREE, 2);
-	/* Made by the log: chunks 70..109 are of 0 and 1 only. */
+	/* Made by the log: chunks 70..109 are of 0, its sub-snapshots from 2 on, and 1 only. */
 	build(image);
+	op_delete(image, ID(0, 2));
 	op_delete(image, FIRST(0));
 	record(image);
 	assert_clean(image);
@@ -270,6 +271,54 @@ static void test_garbage(void **state)
 	image_free(image);
 }
 
+/* ---- sub-snapshots to come ---- */
+
+static void assert_cut_off(struct image *image, const char *area)
+{
+	struct check_report report;
+
+	image_check(image, &report);
+	if (report.nr_errors != 1 || strcmp(report.findings[0].area, area) || strcmp(report.findings[0].field, "from") ||
+	    !strstr(report.findings[0].what, "sub-snapshots to come")) {
+		check_print(&report, "image", stderr);
+		fail_msg("one exception without its sub-snapshots to come expected");
+	}
+	check_report_free(&report);
+}
+
+static void test_sub_snapshots_to_come(void **state)
+{
+	struct image *image = image_new();
+
+	/* 4 has had none, 0 has had three. */
+	op_add(image, 5000, ID(4, 1), FIRST(4), END_POS + 1);
+	record(image);
+	assert_cut_off(image, CHECK_AFTER_LOG);
+	build(image);
+	op_add(image, 5000, ID(0, 4), FIRST(3), END_POS + 1);
+	op_add(image, 5001, ID(0, 3), FIRST(3), END_POS + 2);
+	record(image);
+	assert_cut_off(image, CHECK_AFTER_LOG);
+	/* It has come since; the snapshot has gone since; it was dead before. */
+	op_create(image, ID(0, 3));
+	record(image);
+	assert_clean(image);
+	build(image);
+	op_add(image, 5000, ID(0, 4), FIRST(3), END_POS + 1);
+	op_delete(image, FIRST(0));
+	op_add(image, 5001, ID(1, 7), FIRST(3), END_POS + 2);
+	record(image);
+	assert_clean(image);
+	/* In the checkpoint, which is looked at as it was. */
+	image->leaf[1][1].from = FIRST(0);
+	build(image);
+	begin_log(image);
+	op_delete(image, FIRST(0));
+	record(image);
+	assert_cut_off(image, CHECK_TREE);
+	image_free(image);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -277,6 +326,7 @@ int main(void)
 		cmocka_unit_test(test_allowed),
 		cmocka_unit_test(test_max_entries),
 		cmocka_unit_test(test_garbage),
+		cmocka_unit_test(test_sub_snapshots_to_come),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
