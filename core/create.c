@@ -164,7 +164,7 @@ int multisnap_commit_all(struct dm_multisnap *s)
 	multisnap_lock(s);
 	seq = multisnap_changes_seq(s);
 	multisnap_unlock(s);
-	return multisnap_wait_durable(s, seq);
+	return seq ? multisnap_wait_durable(s, seq) : 0;
 }
 
 static bool is_listed(struct dm_multisnap *s, snapid_t id)

@@ -175,7 +175,7 @@ int space_find(struct dm_exception_store *store, struct space *space, u64 begin,
 static int working_copy(struct dm_exception_store *store, struct space *space, unsigned int level,
 			u64 index, struct map_entry *entry, struct cblock **block)
 {
-	u64 seq_slot = store->ckpt.seq << 1 | (~entry->seq_slot & 1);
+	u64 seq_slot = store->ckpt.seq << 1 | (entry->seq_slot ? ~entry->seq_slot & 1 : 0);
 	mblock_t location = map_location(space, level, index, seq_slot);
 	struct cblock *old = NULL;
 	struct map_disk *map;
