@@ -213,20 +213,23 @@ static int parse_dmsetup(struct script_command *c)
 
 /* ---- I/O ---- */
 
-static bool io_option(struct script_command *c, bool *known)
+/* What not all of them have. */
+enum { OF_READ = 1, OF_WRITE = 2, IN_PIECES = 4 };
+
+static bool io_option(struct script_command *c, unsigned int options, bool *known)
 {
 	struct script_args *a = &c->args;
 	const char *v;
 	u64 n;
 
 	*known = true;
-	if (script_option(c, "fill", &v))
+	if (options & OF_WRITE && script_option(c, "fill", &v))
 		return parse_number(c, "fill", v, TAG_WRITE_MAX, &a->fill);
-	if (script_option(c, "expect", &v)) {
+	if (options & OF_READ && script_option(c, "expect", &v)) {
 		a->flags |= SCRIPT_HAS_EXPECT;
 		return parse_number(c, "expect", v, TAG_WRITE_MAX, &a->expect);
 	}
-	if (script_option(c, "bs", &v)) {
+	if (options & IN_PIECES && script_option(c, "bs", &v)) {
 		if (!parse_number(c, "bs", v, 1 << 20, &n))
 			return false;
 		a->bs = n;
@@ -238,23 +241,24 @@ static bool io_option(struct script_command *c, bool *known)
 		c->expect_error = a->error;
 		return true;
 	}
-	if (script_flag(c, "fua"))
+	if (options & OF_WRITE && script_flag(c, "fua"))
 		a->opf |= REQ_FUA;
-	else if (script_flag(c, "preflush"))
+	else if (options & OF_WRITE && script_flag(c, "preflush"))
 		a->opf |= REQ_PREFLUSH;
 	else
 		*known = false;
 	return true;
 }
 
-static bool parse_io(struct script_command *c, bool range)
+/* @options 0: a command without a range, too. */
+static bool parse_io(struct script_command *c, unsigned int options)
 {
 	u64 sector, sectors;
 	bool known = true;
 
 	if (!script_take_name(c, "device", &c->args.name))
 		return false;
-	if (range) {
+	if (options) {
 		if (!script_take_u64(c, "the sector", &sector) ||
 		    !script_take_u64(c, "the count", &sectors))
 			return false;
@@ -264,7 +268,7 @@ static bool parse_io(struct script_command *c, bool range)
 		c->args.sectors = sectors;
 	}
 	while (script_more(c) && known)
-		if (!io_option(c, &known))
+		if (!io_option(c, options, &known))
 			return false;
 	return script_end(c);
 }
@@ -273,7 +277,7 @@ static int parse_read(struct script_command *c)
 {
 	c->args.opf = REQ_OP_READ;
 	c->args.bs = 8;
-	return parse_io(c, true) ? 0 : -1;
+	return parse_io(c, OF_READ | IN_PIECES) ? 0 : -1;
 }
 
 static int parse_write(struct script_command *c)
@@ -281,7 +285,7 @@ static int parse_write(struct script_command *c)
 	c->args.opf = REQ_OP_WRITE;
 	c->args.bs = 8;
 	c->args.fill = U64_MAX;
-	if (!parse_io(c, true))
+	if (!parse_io(c, OF_WRITE | IN_PIECES))
 		return -1;
 	if (c->args.fill == U64_MAX) {
 		script_syntax(c, "fill= is missing");
@@ -293,19 +297,19 @@ static int parse_write(struct script_command *c)
 static int parse_discard(struct script_command *c)
 {
 	c->args.opf = REQ_OP_DISCARD;
-	return parse_io(c, true) ? 0 : -1;
+	return parse_io(c, IN_PIECES) ? 0 : -1;
 }
 
 static int parse_zero(struct script_command *c)
 {
 	c->args.opf = REQ_OP_WRITE_ZEROES;
-	return parse_io(c, true) ? 0 : -1;
+	return parse_io(c, IN_PIECES) ? 0 : -1;
 }
 
 static int parse_flush(struct script_command *c)
 {
 	c->args.opf = REQ_OP_WRITE | REQ_PREFLUSH;
-	return parse_io(c, false) ? 0 : -1;
+	return parse_io(c, 0) ? 0 : -1;
 }
 
 /* ---- simulator only ---- */

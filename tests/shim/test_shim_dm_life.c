@@ -264,10 +264,71 @@ static void removal(void *arg)
 	lin_end(disk);
 }
 
+static void remove_m(void *arg)
+{
+	int r = dmctl_remove("m");
+
+	assert_true(!r || r == -ENXIO);
+}
+
+/* Whatever was done when the device went: its tables go with it, and nobody sees another error than that it is gone. */
+static void removal_under_load(void *again)
+{
+	struct disk *disk = lin_begin(1000, 512);
+	sim_thread_t *removing;
+	int loaded, resumed;
+
+	if (again)
+		lin_up("m", 8);
+	else
+		assert_int_equal(dmctl_create("m"), 0);
+	removing = sim_thread_start("remove", remove_m, NULL);
+	loaded = dmctl_load("m", "0 16 lin d 8", NULL);
+	assert_true(!loaded || loaded == -ENXIO);
+	resumed = dmctl_resume("m");
+	/* -EINVAL: it had a table, and was suspended for good. */
+	assert_true(!resumed || resumed == -ENXIO || resumed == -EINVAL);
+	sim_thread_join(removing);
+	assert_false(dmctl_exists("m"));
+	assert_int_equal(disk_bdev("d")->bd_openers, 0);
+	lin_end(disk);
+}
+
+static void resume_m(void *arg)
+{
+	int r = dmctl_resume("m");
+
+	assert_true(!r || r == -EINVAL || r == -ENXIO);
+}
+
+/* A resume that comes too late puts its table back, unless there is a newer one. */
+static void resumes_at_once(void *arg)
+{
+	struct disk *disk = lin_begin(1000, 512);
+	sim_thread_t *first, *second;
+
+	lin_up("m", 8);
+	assert_int_equal(dmctl_load("m", "0 16 lin d 8", NULL), 0);
+	first = sim_thread_start("first", resume_m, NULL);
+	assert_int_equal(dmctl_load("m", "0 24 lin d 16", NULL), 0);
+	second = sim_thread_start("second", resume_m, NULL);
+	assert_int_equal(dmctl_load("m", "0 32 lin d 24", NULL), 0);
+	sim_thread_join(first);
+	sim_thread_join(second);
+	assert_int_equal(dmctl_remove("m"), 0);
+	assert_int_equal(disk_bdev("d")->bd_openers, 0);
+	lin_end(disk);
+}
+
 static void removed_devices_are_gone(void **unused)
 {
 	expect_clean(SIM_FIFO, 1, removal, NULL);
 	expect_clean(SIM_RANDOM, 3, removal, NULL);
+	for (u64 seed = 1; seed <= 300; seed++) {
+		expect_clean(SIM_RANDOM, seed, removal_under_load, NULL);
+		expect_clean(SIM_RANDOM, seed, removal_under_load, "again");
+		expect_clean(SIM_RANDOM, seed, resumes_at_once, NULL);
+	}
 }
 
 /* ---- messages and events ---- */

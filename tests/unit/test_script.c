@@ -85,7 +85,14 @@ static void test_refused(void **state)
 	refuses("read ms 0 8 expect=x", "expect=x");
 	refuses("read ms 0 0", "a range of");
 	refuses("read ms -1 8", "not a number");
-	refuses("read ms 0 8 fua junk", "\"junk\" is not understood");
+	refuses("write ms 0 8 fill=1 fua junk", "\"junk\" is not understood");
+	/* Each has its own options. */
+	refuses("read ms 0 8 fua", "\"fua\" is not understood");
+	refuses("read ms 0 8 fill=1", "\"fill=1\" is not understood");
+	refuses("write ms 0 8 fill=1 expect=1", "\"expect=1\" is not understood");
+	refuses("zero ms 0 8 expect=1", "\"expect=1\" is not understood");
+	refuses("discard ms 0 8 expect=1", "\"expect=1\" is not understood");
+	refuses("flush ms bs=8", "\"bs=8\" is not understood");
 	refuses("write ms 0 8", "fill= is missing");
 	refuses("write ms 0 8 fill=134217728", "fill=134217728");
 	refuses("flush ms\nread ms 0 \"8\n", "f:2: a quote is not closed");

@@ -138,6 +138,9 @@ void md_destroy(struct mapped_device *md)
 	mutex_unlock(&md->suspend_lock);
 	wait_event(md->holders_wait, no_holders(md));
 	sched_hb_acquire(&md->holders);
+	/* A holder may have exchanged it. */
+	sched_access(&md->map, SIM_READ);
+	map = md->map;
 	if (map) {
 		map->bound = false;
 		md_set_map(md, NULL);

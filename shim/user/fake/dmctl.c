@@ -63,8 +63,8 @@ static void see_table(struct mapped_device *md)
 		sched_hb_acquire(md->map);
 }
 
-/* Exchanges the inactive table. */
-static struct dm_table *set_inactive(struct mapped_device *md, struct dm_table *t)
+/* Takes the inactive table away. */
+static struct dm_table *take_inactive(struct mapped_device *md)
 {
 	struct dm_table *old;
 
@@ -72,11 +72,34 @@ static struct dm_table *set_inactive(struct mapped_device *md, struct dm_table *
 	sched_enter();
 	sched_access(&md->new_map, SIM_WRITE);
 	old = md->new_map;
-	md->new_map = t;
+	md->new_map = NULL;
 	sched_hb_acquire(&md->new_map);
 	sched_hb_release(&md->new_map);
 	sched_exit();
 	return old;
+}
+
+/*
+ * @t becomes the inactive table; *old is what was. With @unless_there that is a reason not to. -ENXIO: not done, or the
+ * device was removed meanwhile. @t is then still the caller's to destroy.
+ */
+static int put_inactive(struct mapped_device *md, struct dm_table *t, bool unless_there, struct dm_table **old)
+{
+	int r = -ENXIO;
+
+	*old = NULL;
+	sched_point("inactive table", md->name, NULL);
+	sched_enter();
+	sched_access(&md->new_map, SIM_WRITE);
+	if (!md_flag(md, DMF_FREEING) && !(unless_there && md->new_map)) {
+		*old = md->new_map;
+		md->new_map = t;
+		r = 0;
+	}
+	sched_hb_acquire(&md->new_map);
+	sched_hb_release(&md->new_map);
+	sched_exit();
+	return r;
 }
 
 static void destroy_inactive(struct mapped_device *md, struct dm_table *t)
@@ -129,8 +152,8 @@ int dmctl_load(const char *name, const char *table, const char **error)
 {
 	struct mapped_device *md = get_md(name);
 	struct queue_limits limits;
+	struct dm_table *t, *old;
 	unsigned int lines = 1;
-	struct dm_table *t;
 	const char *p;
 	char *copy;
 	int r;
@@ -155,10 +178,12 @@ int dmctl_load(const char *name, const char *table, const char **error)
 	}
 	mutex_unlock(&md->type_lock);
 	free(copy);
+	if (!r)
+		r = put_inactive(md, t, false, &old);
 	if (r)
 		dm_table_destroy(t);
 	else
-		destroy_inactive(md, set_inactive(md, t));
+		destroy_inactive(md, old);
 	put_md(md);
 	return r;
 }
@@ -170,7 +195,7 @@ int dmctl_clear(const char *name)
 	might_sleep();
 	if (!md)
 		return -ENXIO;
-	destroy_inactive(md, set_inactive(md, NULL));
+	destroy_inactive(md, take_inactive(md));
 	put_md(md);
 	return 0;
 }
@@ -198,13 +223,16 @@ int dmctl_resume(const char *name)
 	might_sleep();
 	if (!md)
 		return -ENXIO;
-	new_map = set_inactive(md, NULL);
+	new_map = take_inactive(md);
 	if (new_map) {
 		if (!md_flag(md, DMF_SUSPENDED))
 			r = md_suspend(md, 0);
 		if (r) {
 			/* Somebody else was faster: put it back. */
-			destroy_inactive(md, set_inactive(md, new_map));
+			if (put_inactive(md, new_map, true, &old_map)) {
+				r = -ENXIO;
+				destroy_inactive(md, new_map);
+			}
 			goto out;
 		}
 		r = md_swap_table(md, new_map, &old_map);
