@@ -120,6 +120,9 @@ static bool lex_line(struct lexer *lx, struct script_line *line)
 		end = lx->at;
 		skip_blanks(lx);
 	}
+	/* Written down once more, as it is, it would be joined with the next one. Nobody wants that character, either. */
+	if (end > first && end[-1] == '\\')
+		return lex_error(lx, "a backslash ends the line without continuing it: only a new line may follow");
 	line->text = must(strndup(first, end - first));
 	if (*lx->at == '#')
 		lx->at += strcspn(lx->at, "\n");

@@ -15,6 +15,7 @@ static struct pending_exception pending, *pe = &pending;
 static struct dm_multisnap_background_work work;
 static struct dm_multisnap_io io;
 static struct bio_track track;
+static struct copied_region copied[1]; /* the place of chunk 0 */
 static struct list_head list;
 static struct bio bio;
 
@@ -74,6 +75,7 @@ static struct bio bio;
 		spin_lock_init(&s->io_lock); \
 		INIT_LIST_HEAD(&list);     \
 		pe->s = s;                 \
+		s->copied = copied;        \
 		name(__VA_ARGS__);         \
 	}
 FUNCTIONS(CALL)

@@ -236,14 +236,14 @@ static void test_mistakes(void **state)
 static void put(struct log *log, u64 flags, u64 sector, u64 sectors, const char *text)
 {
 	const struct dmlog_entry e = { sector, sectors, flags, text ? strlen(text) : 0 };
-	u8 *at = log->bytes + log->size;
+	u8 *at;
 
 	if (!log->bytes) {
 		log->sector_size = SECTOR_SIZE;
 		log->size = SECTOR_SIZE;
 		log->bytes = calloc(1, 1 << 20);
-		at = log->bytes + log->size;
 	}
+	at = log->bytes + log->size;
 	dmlog_entry_pack(&e, at);
 	memcpy(at + DMLOG_ENTRY_SIZE, text ? text : "", e.text);
 	for (u64 i = 0; i < dmlog_entry_data(&e); i++)

@@ -54,7 +54,7 @@ static void test_preemptions(void **state)
 {
 	struct program_spec spec = { 3, 3 };
 	struct search_options o = all;
-	const struct search_result *r;
+	const struct search_result *r = NULL;
 	u64 traces = 0;
 
 	for (o.preemptions = 0; o.preemptions < 20; o.preemptions++) {

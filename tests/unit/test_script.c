@@ -97,6 +97,10 @@ static void test_refused(void **state)
 	refuses("write ms 0 8 fill=134217728", "fill=134217728");
 	refuses("flush ms\nread ms 0 \"8\n", "f:2: a quote is not closed");
 	refuses("echo \"\\x\"", "a backslash escapes");
+	refuses("flush ms\nflush \\ \nflush ms\n", "f:2: a backslash ends the line");
+	refuses("flush \\\r\n", "f:1: a backslash ends the line");
+	refuses("flush \\ # ms\n", "f:1: a backslash ends the line");
+	refuses("flush \\", "f:1: a backslash ends the line");
 	refuses("dmsetup create ms", "one of --table and --notable");
 	refuses("dmsetup create ms --notable --table x", "one of --table and --notable");
 	refuses("dmsetup load ms", "--table is missing");
