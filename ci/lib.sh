@@ -26,30 +26,33 @@ FUZZ_PACKAGES="afl++ clang llvm"
 TEST_PACKAGES="$BUILD_PACKAGES clang libclang-rt-14-dev llvm clang-tidy cppcheck sparse python3 python3-docutils blktrace xz-utils git patch"
 
 # step NAME COMMAND...: run it silently; on failure show its end, remember. 77 says that it cannot be done here.
+# A line has the seconds that it took, and the seconds of CPU time: who wants to know what waits, sees it.
 # $tells: a pattern of the lines to be shown all the same, counts that somebody wants to see.
 failed=()
 skipped=()
 step() {
-	local name=$1 log start r=0
+	local name=$1 log start cpu r=0 TIMEFORMAT='%0U %0S'
 	shift
 	log=${LOGS:-build-ci/logs}/$(echo "$name" | tr -c 'A-Za-z0-9\n' '-').log
 	mkdir -p "$(dirname "$log")"
 	start=$SECONDS
-	"$@" >"$log" 2>&1 || r=$?
+	{ time "$@" >"$log" 2>&1; } 2>"$log.cpu" || r=$?
+	cpu=$((0$(tail -n 1 "$log.cpu" | tr ' ' +)))
+	rm -f "$log.cpu"
 	if [ $r = 0 ]; then
-		printf 'ok    %4d s  %s\n' $((SECONDS - start)) "$name"
+		printf 'ok    %4d s %4d CPU  %s\n' $((SECONDS - start)) $cpu "$name"
 		if [ -n "${tells:-}" ]; then grep -E "$tells" "$log" | sed 's/^[ |]*/           | /' || :; fi
 	elif [ $r = 77 ]; then
-		printf 'SKIP  %4d s  %s: %s\n' $((SECONDS - start)) "$name" "$(tail -n 1 "$log")"
+		printf 'SKIP  %4d s %4d CPU  %s: %s\n' $((SECONDS - start)) $cpu "$name" "$(tail -n 1 "$log")"
 		skipped+=("$name")
 	else
-		printf 'FAIL  %4d s  %s (exit %d): %s\n' $((SECONDS - start)) "$name" $r "$*"
+		printf 'FAIL  %4d s %4d CPU  %s (exit %d): %s\n' $((SECONDS - start)) $cpu "$name" $r "$*"
 		tail -n 40 "$log" | sed 's/^/      | /'
 		failed+=("$name")
 	fi
 }
 
-# beside NAME COMMAND...: a step that keeps one CPU busy, beside the steps that follow, until `beside_ends`, which shows it.
+# beside NAME COMMAND...: a step beside those that follow, until `beside_ends`, which shows it: for what waits a lot.
 beside() {
 	beside_name=$1
 	beside_said=$(mktemp)
