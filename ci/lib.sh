@@ -31,13 +31,14 @@ TEST_PACKAGES="$BUILD_PACKAGES clang libclang-rt-14-dev llvm clang-tidy cppcheck
 failed=()
 skipped=()
 step() {
-	local name=$1 log start cpu r=0 TIMEFORMAT='%0U %0S'
+	local name=$1 log start user=0 system=0 cpu r=0 TIMEFORMAT='%0U %0S'
 	shift
 	log=${LOGS:-build-ci/logs}/$(echo "$name" | tr -c 'A-Za-z0-9\n' '-').log
 	mkdir -p "$(dirname "$log")"
 	start=$SECONDS
 	{ time "$@" >"$log" 2>&1; } 2>"$log.cpu" || r=$?
-	cpu=$((0$(tail -n 1 "$log.cpu" | tr ' ' +)))
+	read -r user system < <(tail -n 1 "$log.cpu") || :
+	cpu=$((user + system))
 	rm -f "$log.cpu"
 	if [ $r = 0 ]; then
 		printf 'ok    %4d s %4d CPU  %s\n' $((SECONDS - start)) $cpu "$name"
