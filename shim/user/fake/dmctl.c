@@ -63,43 +63,28 @@ static void see_table(struct mapped_device *md)
 		sched_hb_acquire(md->map);
 }
 
-/* Takes the inactive table away. */
-static struct dm_table *take_inactive(struct mapped_device *md)
+/*
+ * Exchanges the inactive table and *t, of which each may be none. Returns false, with nothing exchanged, when the device
+ * was removed meanwhile, and with @unless_there also when there is an inactive table.
+ */
+static bool exchange_inactive(struct mapped_device *md, struct dm_table **t, bool unless_there)
 {
 	struct dm_table *old;
+	bool done;
 
 	sched_point("inactive table", md->name, NULL);
 	sched_enter();
 	sched_access(&md->new_map, SIM_WRITE);
 	old = md->new_map;
-	md->new_map = NULL;
-	sched_hb_acquire(&md->new_map);
-	sched_hb_release(&md->new_map);
-	sched_exit();
-	return old;
-}
-
-/*
- * @t becomes the inactive table; *old is what was. With @unless_there that is a reason not to. -ENXIO: not done, or the
- * device was removed meanwhile. @t is then still the caller's to destroy.
- */
-static int put_inactive(struct mapped_device *md, struct dm_table *t, bool unless_there, struct dm_table **old)
-{
-	int r = -ENXIO;
-
-	*old = NULL;
-	sched_point("inactive table", md->name, NULL);
-	sched_enter();
-	sched_access(&md->new_map, SIM_WRITE);
-	if (!md_flag(md, DMF_FREEING) && !(unless_there && md->new_map)) {
-		*old = md->new_map;
-		md->new_map = t;
-		r = 0;
+	done = !md_flag(md, DMF_FREEING) && !(unless_there && old);
+	if (done) {
+		md->new_map = *t;
+		*t = old;
 	}
 	sched_hb_acquire(&md->new_map);
 	sched_hb_release(&md->new_map);
 	sched_exit();
-	return r;
+	return done;
 }
 
 static void destroy_inactive(struct mapped_device *md, struct dm_table *t)
@@ -152,8 +137,8 @@ int dmctl_load(const char *name, const char *table, const char **error)
 {
 	struct mapped_device *md = get_md(name);
 	struct queue_limits limits;
-	struct dm_table *t, *old;
 	unsigned int lines = 1;
+	struct dm_table *t;
 	const char *p;
 	char *copy;
 	int r;
@@ -178,12 +163,12 @@ int dmctl_load(const char *name, const char *table, const char **error)
 	}
 	mutex_unlock(&md->type_lock);
 	free(copy);
-	if (!r)
-		r = put_inactive(md, t, false, &old);
+	if (!r && !exchange_inactive(md, &t, false))
+		r = -ENXIO;
 	if (r)
 		dm_table_destroy(t);
 	else
-		destroy_inactive(md, old);
+		destroy_inactive(md, t);
 	put_md(md);
 	return r;
 }
@@ -191,11 +176,13 @@ int dmctl_load(const char *name, const char *table, const char **error)
 int dmctl_clear(const char *name)
 {
 	struct mapped_device *md = get_md(name);
+	struct dm_table *t = NULL;
 
 	might_sleep();
 	if (!md)
 		return -ENXIO;
-	destroy_inactive(md, take_inactive(md));
+	if (exchange_inactive(md, &t, false))
+		destroy_inactive(md, t);
 	put_md(md);
 	return 0;
 }
@@ -217,19 +204,19 @@ int dmctl_suspend(const char *name, unsigned int flags)
 int dmctl_resume(const char *name)
 {
 	struct mapped_device *md = get_md(name);
-	struct dm_table *new_map, *old_map = NULL;
+	struct dm_table *new_map = NULL, *old_map = NULL;
 	int r = 0;
 
 	might_sleep();
 	if (!md)
 		return -ENXIO;
-	new_map = take_inactive(md);
+	exchange_inactive(md, &new_map, false);
 	if (new_map) {
 		if (!md_flag(md, DMF_SUSPENDED))
 			r = md_suspend(md, 0);
 		if (r) {
 			/* Somebody else was faster: put it back. */
-			if (put_inactive(md, new_map, true, &old_map)) {
+			if (!exchange_inactive(md, &new_map, true)) {
 				r = -ENXIO;
 				destroy_inactive(md, new_map);
 			}
