@@ -441,9 +441,95 @@ static void h25_a_record_that_no_store_wrote_is_refused_and_named(void **state)
 	hostile_run(all_crafts, NULL);
 }
 
+/* ---- what is right, and seldom ---- */
+
+static void short_record(struct hostile *h, struct crafted *c)
+{
+	record_create(&c->record, FIRST_LEVEL(4));
+}
+
+/* As long as a record can be: the last sector is not in what was read with the record before it. */
+static void longest_record(struct hostile *h, struct crafted *c)
+{
+	u32 room = record_capacity(h->super.record_sectors);
+
+	record_delete(&c->record, FIRST_LEVEL(0));
+	for (u64 chunk = 1; c->record.bytes + OP_BYTES_MAX <= room; chunk++)
+		record_cursor(&c->record, false, chunk, 0);
+}
+
+static void long_behind_short(void *arg)
+{
+	struct hostile h;
+	u32 crc;
+
+	hostile_make(&h, HOSTILE_CHUNKS);
+	hostile_restore(&h);
+	crc = craft_nth(&h, short_record, 1, h.super.mount, h.super.log_crc);
+	craft_nth(&h, longest_record, 2, h.super.mount, crc);
+	CHECK(double_load(&h.s, &h.disk, "") == 0, "%s", hostile_text);
+	CHECK(h.s.store->log.seq == h.super.log_seq + 2);
+	CHECK(h.s.store->log.next == h.super.log_next + 1 + h.super.record_sectors);
+	double_unload(&h.s);
+	hostile_free(&h);
+}
+
+static void the_longest_record_is_replayed_behind_a_short_one(void **state)
+{
+	hostile_run(long_behind_short, NULL);
+}
+
 /* ---- what an operation says of the tree, which the merge sees ---- */
 
 static struct entry first; /* the exception of chunk 0, in the tree */
+
+/* No store takes from a snapshot that is there what it reads. */
+static void narrow_over_snapshot_0(struct hostile *h, struct crafted *c)
+{
+	narrow(c, 0, 0, 1ULL << 32, first.a, first.b);
+}
+
+static void read_first(struct hostile *h)
+{
+	int r;
+
+	hostile_restore(h);
+	CHECK(double_load(&h->s, &h->disk, "") == 0);
+	while ((r = view_at(h->s.store, 0, 0, &first)) == -EAGAIN)
+		double_again(&h->s);
+	CHECK(r == 1 && first.a > FIRST_LEVEL(1));
+	double_unload(&h->s);
+}
+
+static int find_for(struct dm_multisnap *s, snapid_t id, block_t *block)
+{
+	int r;
+
+	while ((r = mikulas_find(s->store, id, 0, false, block)) == -EAGAIN)
+		double_again(s);
+	return r;
+}
+
+static void narrowed_from_the_start(void *arg)
+{
+	struct hostile h;
+	block_t block;
+
+	hostile_make(&h, HOSTILE_CHUNKS);
+	read_first(&h);
+	hostile_restore(&h);
+	craft(&h, narrow_over_snapshot_0);
+	CHECK(double_load(&h.s, &h.disk, "") == 0, "%s", hostile_text);
+	CHECK(find_for(&h.s, FIRST_LEVEL(0), &block) == CHUNK_NOT_REMAPPED);
+	CHECK(find_for(&h.s, FIRST_LEVEL(1), &block) == CHUNK_SHARED && block == first.b);
+	double_unload(&h.s);
+	hostile_free(&h);
+}
+
+static void what_an_exception_was_narrowed_by_is_not_found_in_it(void **state)
+{
+	hostile_run(narrowed_from_the_start, NULL);
+}
 
 static void overlapping(struct hostile *h, struct crafted *c)
 {
@@ -470,16 +556,10 @@ static void merged(void *arg)
 {
 	struct dm_multisnap *s;
 	struct hostile h;
-	int r;
 
 	hostile_make(&h, HOSTILE_CHUNKS);
 	s = &h.s;
-	hostile_restore(&h);
-	CHECK(double_load(s, &h.disk, "") == 0);
-	while ((r = view_at(s->store, 0, 0, &first)) == -EAGAIN)
-		double_again(s);
-	CHECK(r == 1 && first.a > FIRST_LEVEL(1));
-	double_unload(s);
+	read_first(&h);
 	for (unsigned int i = 0; i < ARRAY_SIZE(merge_crafts); i++) {
 		hostile_restore(&h);
 		craft(&h, merge_crafts[i].make);
@@ -562,6 +642,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(h25_a_record_that_no_store_wrote_is_refused_and_named),
+		cmocka_unit_test(the_longest_record_is_replayed_behind_a_short_one),
+		cmocka_unit_test(what_an_exception_was_narrowed_by_is_not_found_in_it),
 		cmocka_unit_test(h25_a_record_that_contradicts_the_tree_ends_the_merge),
 		cmocka_unit_test(h25_a_record_about_nothing_ends_the_first_merge),
 		cmocka_unit_test(h25_nothing_is_removed_from_an_empty_store),

@@ -568,6 +568,7 @@ static void all_crafts(void *arg)
 	CHECK(double_load(&h.s, &h.disk, "") == 0);
 	CHECK(find_chunk_0(&h.s) == CHUNK_SHARED);
 	CHECK(add_chunk(&h.s, 3 * HOSTILE_CHUNKS) == 0);
+	CHECK(!*hostile_text, "nothing is wrong, and it says: %s", hostile_text);
 	double_unload(&h.s);
 	hostile_free(&h);
 }
@@ -612,6 +613,40 @@ static void new_nodes_go_round_the_metadata_area(void **state)
 	hostile_run(round_the_area, NULL);
 }
 
+/* One block is free. Once it is taken, the search goes on to the end of the area and round, and must not come to it again. */
+static void one_is_left(void *arg)
+{
+	struct map_disk *map;
+	struct hostile h;
+	u64 location, n;
+
+	hostile_make(&h, HOSTILE_CHUNKS);
+	hostile_restore(&h);
+	n = h.super.meta_blocks;
+	all_metadata_in_use(&h);
+	map = map_block(&h, 1, 0, &location);
+	map->u.bits[(n - 6) / 8] &= ~(1 << (n - 6) % 8);
+	block_seal(map, location);
+	hostile_super(&h)->tree_blocks = hostile_super(&h)->meta_map.used = cpu_to_le64(n - 1);
+	hostile_seal_super(&h);
+	CHECK(double_load(&h.s, &h.disk, "") == 0, "%s", hostile_text);
+	h.s.store->ckpt.merge.meta_next = n - 8;
+	CHECK(add_chunk(&h.s, 1) == 0);
+	double_commit_all(&h.s);
+	checkpoint_poll(h.s.store, true);
+	while (!h.s.error && double_event(&h.s))
+		;
+	CHECK(h.s.error == -EPERM && hostile_said("metadata area exhausted"), "%s", hostile_text);
+	CHECK(h.s.store->ckpt.merge.meta_next == n - 5);
+	double_unload(&h.s);
+	hostile_free(&h);
+}
+
+static void a_search_all_round_ends_where_it_began(void **state)
+{
+	hostile_run(one_is_left, NULL);
+}
+
 /* Behind the mark a superblock may say anything, and nothing of that gets into the status. */
 static void marked(void *arg)
 {
@@ -641,6 +676,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(h25_what_cannot_be_is_an_error_that_names_it),
 		cmocka_unit_test(new_nodes_go_round_the_metadata_area),
+		cmocka_unit_test(a_search_all_round_ends_where_it_began),
 		cmocka_unit_test(the_sizes_of_a_store_that_is_marked_invalid_are_sane),
 	};
 
