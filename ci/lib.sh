@@ -25,6 +25,11 @@ libcmocka-dev libboost-context-dev"
 FUZZ_PACKAGES="afl++ clang llvm"
 TEST_PACKAGES="$BUILD_PACKAGES clang libclang-rt-14-dev llvm clang-tidy cppcheck sparse python3 python3-docutils blktrace xz-utils git patch"
 
+# The release whose headers this package stands for, and no other that happens to be there.
+headers_release() { # linux-headers-FLAVOUR
+	dpkg-query -W -f='${Depends}' "$1" | grep -o 'linux-headers-[0-9][^ ,]*' | head -1 | sed 's/^linux-headers-//'
+}
+
 # step NAME COMMAND...: run it silently; on failure show its end, remember. 77 says that it cannot be done here.
 # A line has the seconds that it took, and the seconds of CPU time: who wants to know what waits, sees it.
 # $tells: a pattern of the lines to be shown all the same, counts that somebody wants to see.
