@@ -22,6 +22,8 @@ need() {
 
 BUILD_PACKAGES="cmake ninja-build gcc libc6-dev pkg-config libarchive-dev libjansson-dev \
 libcmocka-dev libboost-context-dev"
+# What a guest of ci/uml-run calls: its files are this machine's.
+UML_PACKAGES="dmsetup e2fsprogs xfsprogs fio kmod util-linux mount procps perl-base"
 FUZZ_PACKAGES="afl++ clang llvm"
 TEST_PACKAGES="$BUILD_PACKAGES clang libclang-rt-14-dev llvm clang-tidy cppcheck sparse python3 python3-docutils blktrace xz-utils git patch"
 
