@@ -91,36 +91,13 @@ struct crash_arguments {
 static void parse_cut(struct argp_state *state, const char *arg)
 {
 	struct crash_arguments *a = state->input;
-	struct crash_cut *cut = &a->cuts[a->crash.nr_cuts];
-	const char *p = arg;
-	char *end;
+	const char *wrong;
 
 	if (a->crash.nr_cuts == CRASH_DEPTH_MAX)
 		argp_error(state, "--cut: at most %d of them", CRASH_DEPTH_MAX);
-	cut->event = strtoul(p, &end, 10);
-	if (end == p || !cut->event)
-		argp_error(state, "--cut %s: not the number of an event", arg);
-	p = end;
-	if (*p == '/')
-		cut->phase = strtoul(p + 1, (char **)&p, 10);
-	while (*p) {
-		struct crash_decision d;
-		unsigned long long sector;
-		char disk[8];
-		int n = 0;
-
-		if (sscanf(p, "%*[:,]%7[a-z]:%llu=%u%n", disk, &sector, &d.option, &n) != 3 ||
-		    (strcmp(disk, "origin") && strcmp(disk, "store")))
-			argp_error(state, "--cut %s: at \"%s\": not origin|store:SECTOR=NUMBER", arg, p);
-		d.disk = strcmp(disk, "origin") ? CRASH_STORE : CRASH_ORIGIN;
-		d.sector = sector;
-		cut->decisions = realloc(cut->decisions, (cut->nr_decisions + 1) * sizeof(d));
-		if (!cut->decisions)
-			abort();
-		cut->decisions[cut->nr_decisions++] = d;
-		p += n;
-	}
-	a->crash.nr_cuts++;
+	wrong = crash_cut_parse(&a->cuts[a->crash.nr_cuts++], arg);
+	if (wrong)
+		argp_error(state, "--cut %s: at \"%s\": not EVENT[/PHASE][:origin|store:SECTOR=NUMBER,...]", arg, wrong);
 }
 
 static void parse_number(struct argp_state *state, const char *option, const char *arg, u32 least, u32 most,
@@ -310,19 +287,6 @@ static void make_unit(void *context, u64 index, struct crash_unit *unit)
 
 /* ---- what is printed ---- */
 
-static void print_cuts(const struct crash_finding *f, FILE *out)
-{
-	for (u32 k = 0; k < f->nr_cuts; k++) {
-		const struct crash_cut *cut = &f->cuts[k];
-
-		fprintf(out, " --cut %u/%u", cut->event, cut->phase);
-		for (u32 i = 0; i < cut->nr_decisions; i++)
-			fprintf(out, "%c%s:%llu=%u", i ? ',' : ':',
-				cut->decisions[i].disk == CRASH_ORIGIN ? "origin" : "store",
-				(unsigned long long)cut->decisions[i].sector, cut->decisions[i].option);
-	}
-}
-
 /* What finds it again: that state, or the searches that are not of states. */
 static void print_replay(const struct crash_arguments *a, const struct crash_unit *unit, const char *file, FILE *out)
 {
@@ -334,7 +298,10 @@ static void print_replay(const struct crash_arguments *a, const struct crash_uni
 	else
 		fprintf(out, " %s%s", file, unit->keep_going ? " --keep-going" : "");
 	if (f->kind == FOUND_BY_CUT)
-		print_cuts(f, out);
+		for (u32 i = 0; i < f->nr_cuts; i++) {
+			fprintf(out, " --cut ");
+			crash_cut_print(&f->cuts[i], out);
+		}
 	else
 		fprintf(out, " --depth 1 --read-errors %u --damage %u", f->kind == FOUND_BY_READ,
 			f->kind == FOUND_BY_DAMAGE);
@@ -380,6 +347,16 @@ static void tell(const struct crash_options *options, const struct crash_unit *u
 	crash_finding_free(&again.finding);
 }
 
+/* An exit code. An error of syntax names the script itself, and the line. */
+static int tell_error(const struct crash_unit *unit)
+{
+	if (!strncmp(unit->error, unit->name, strlen(unit->name)))
+		sim_message("%s", unit->error);
+	else
+		sim_message("%s: %s", unit->name, unit->error);
+	return SIM_EXIT_USAGE;
+}
+
 static int report_finding(const struct crash_arguments *a, u64 index, u64 states)
 {
 	struct crash_options o = a->crash;
@@ -388,10 +365,8 @@ static int report_finding(const struct crash_arguments *a, u64 index, u64 states
 
 	make_unit((void *)a, index, &unit);
 	crash_unit_apart(&o, &unit);
-	if (unit.error[0]) {
-		sim_message("%s: %s", unit.name, unit.error);
-		return SIM_EXIT_USAGE;
-	}
+	if (unit.error[0])
+		return tell_error(&unit);
 	if (!unit.finding.found)
 		sim_fail("%s: found by a worker, and not again", unit.name);
 	printf("FOUND in %s: %s\n", unit.name, unit.finding.what);
@@ -461,10 +436,7 @@ static int write_log(struct crash_arguments *a)
 	dmlog_write_unit(a->log.write_log, &unit);
 	crash_unit_run(&a->crash, &unit);
 	free(unit.text);
-	if (!unit.error[0])
-		return SIM_EXIT_OK;
-	sim_message("%s: %s", unit.name, unit.error);
-	return SIM_EXIT_USAGE;
+	return unit.error[0] ? tell_error(&unit) : SIM_EXIT_OK;
 }
 
 int cmd_crash(int argc, char **argv)

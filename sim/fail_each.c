@@ -242,6 +242,24 @@ static int run_all(void)
 
 /* ---- one of them ---- */
 
+/* False: there is no such place in the script, which is told. */
+static bool has_place(const struct fail_script *s, const struct fail_place *place)
+{
+	const struct fail_result *c = s->counted;
+	bool is_disk = strcmp(place->name, FAIL_ALLOC);
+	const char *what = is_disk ? "requests of that disk" : "allocations";
+	u64 n = is_disk ? 0 : c->allocations;
+
+	for (unsigned int i = 0; is_disk && i < c->nr_disks; i++) {
+		if (!strcmp(c->disks[i].name, place->name))
+			n = c->disks[i].requests;
+	}
+	if (place->number <= n)
+		return true;
+	sim_message("--fail %s: %s has %llu %s", each.options->place, s->path, (unsigned long long)n, what);
+	return false;
+}
+
 static int run_place(const struct fail_options *o, const struct fail_script *s)
 {
 	enum fail_outcome outcome;
@@ -255,6 +273,8 @@ static int run_place(const struct fail_options *o, const struct fail_script *s)
 	}
 	if (!count_all())
 		return SIM_EXIT_FOUND;
+	if (!has_place(s, &place))
+		return SIM_EXIT_USAGE;
 	status = fail_run(&o->script, s->commands, &place, stdout, &result);
 	outcome = status ? FAIL_FOUND : fail_outcome(s->counted, &result, strcmp(place.name, FAIL_ALLOC));
 	printf("%s: %s: %s\n", o->place, result.what, outcome_names[outcome]);
@@ -268,8 +288,7 @@ int fail_each(const struct fail_options *o)
 	struct fail_result *counted = shared(o->nr_files * sizeof(*counted));
 	int status = SIM_EXIT_OK;
 
-	each.options = o;
-	each.nr_scripts = o->nr_files;
+	each = (struct fail_campaign){ .options = o, .nr_scripts = o->nr_files };
 	each.scripts = calloc(o->nr_files, sizeof(*each.scripts));
 	if (!each.scripts)
 		abort();

@@ -15,8 +15,7 @@
 
 #include "sim.h"
 
-/* A number at the start of @text; *end is what follows. */
-static bool parse_digits(const char *text, u64 *value, const char **end)
+bool parse_digits(const char *text, u64 *value, const char **end)
 {
 	u64 v = 0;
 
@@ -115,7 +114,8 @@ bool parse_range(const char *text, u64 *first, u64 *last)
 		*last = *first;
 		return true;
 	}
-	return !strncmp(end, "..", 2) && parse_u64(end + 2, last) && *last >= *first;
+	/* As many as a u64 counts. */
+	return !strncmp(end, "..", 2) && parse_u64(end + 2, last) && *last >= *first && *last - *first < U64_MAX;
 }
 
 bool parse_strategy(const char *text, enum sim_strategy *strategy)

@@ -36,6 +36,8 @@ int cmd_explore(int argc, char **argv);
 
 /* ---- numbers in options and scripts: unsigned decimal, the whole word, no wrap-around ---- */
 
+/* Of a text that may go on: *end is what follows. */
+bool parse_digits(const char *text, u64 *value, const char **end);
 bool parse_u64(const char *text, u64 *value);
 bool parse_uint(const char *text, unsigned int *value);
 /* "4096", "4K", "64M", "2G", "16T" (binary units) and "100s" (sectors of 512 bytes), in bytes. */

@@ -36,6 +36,12 @@ struct crash_cut {
 	struct crash_decision *decisions;
 };
 
+/* cut.c */
+extern const char *const crash_disk_names[CRASH_DISKS];
+/* To be freed: decisions. Returns NULL, or where the text is wrong. */
+const char *crash_cut_parse(struct crash_cut *cut, const char *text);
+void crash_cut_print(const struct crash_cut *cut, FILE *out);
+
 #define CRASH_DEPTH_MAX 4
 
 struct crash_options {
@@ -125,6 +131,8 @@ struct crash {
 	struct hash_set images, outcomes;
 	struct crash_counts counts;
 	struct walk *walk;		/* the innermost */
+	u32 cuts_tried;			/* of the options */
+	char cut_error[160];		/* what is wrong with one of them; or empty */
 	bool working;			/* after a recovery */
 	enum crash_kind doing;
 	struct crash_finding finding;

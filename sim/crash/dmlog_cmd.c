@@ -126,7 +126,7 @@ void dmlog_print_arguments(const struct dmlog_arguments *a, FILE *out)
 	fprintf(out, " --log-writes %s", a->options.path);
 	for (u32 d = 0; d < CRASH_DISKS; d++)
 		if (part[d].sectors)
-			fprintf(out, " --%s %llu+%llu", d == CRASH_ORIGIN ? "origin" : "store",
+			fprintf(out, " --%s %llu+%llu", crash_disk_names[d],
 				(unsigned long long)part[d].start, (unsigned long long)part[d].sectors);
 	if (a->options.table)
 		fprintf(out, " --table '%s'", a->options.table);

@@ -44,10 +44,8 @@ static bool prepare(const struct dmlog_options *o, const struct dmlog_summary *s
 	life->table = table;
 	snprintf(life->device, sizeof(life->device), "ms");
 	for (u32 d = 0; d < CRASH_DISKS; d++) {
-		const char *name = d == CRASH_ORIGIN ? "origin" : "store";
-
-		snprintf(life->disk_name[d], sizeof(life->disk_name[d]), "%s", name);
-		snprintf(c->disk_name[d], sizeof(c->disk_name[d]), "%s", name);
+		snprintf(life->disk_name[d], sizeof(life->disk_name[d]), "%s", crash_disk_names[d]);
+		snprintf(c->disk_name[d], sizeof(c->disk_name[d]), "%s", crash_disk_names[d]);
 		c->block_size[d] = sum->block_size;
 	}
 	image_init(&c->im, sectors);

@@ -42,8 +42,13 @@ static u32 given(const struct walk *w, const struct choice *ch)
 	for (u32 i = 0; i < cut->nr_decisions; i++) {
 		const struct crash_decision *d = &cut->decisions[i];
 
-		if (d->disk == ch->disk && d->sector == ch->sector && d->option < ch->nr)
+		if (d->disk != ch->disk || d->sector != ch->sector)
+			continue;
+		if (d->option < ch->nr)
 			return d->option;
+		snprintf(w->c->cut_error, sizeof(w->c->cut_error),
+			 "after event %u sector %llu of the %s has alternatives 0 to %u, not %u", cut->event,
+			 (unsigned long long)d->sector, crash_disk_names[d->disk], ch->nr - 1, d->option);
 	}
 	return 0;
 }
@@ -199,5 +204,6 @@ void search_samples(struct walk *w, u32 phase)
 
 void search_given(struct walk *w, u32 phase)
 {
+	w->c->cuts_tried = max(w->c->cuts_tried, w->depth);
 	try_policy(w, phase, GIVEN, 0);
 }

@@ -86,7 +86,7 @@ void life_print(const struct life *life, const struct image *im, u32 number, cha
 	case LIFE_DISK_ISSUE:
 	case LIFE_DISK_END:
 		print_request(life, im, issue, what, sizeof(what));
-		snprintf(buf, size, "    %s %s %s%s%s", issue->disk ? "store" : "origin",
+		snprintf(buf, size, "    %s %s %s%s%s", crash_disk_names[issue->disk],
 			 e->kind == LIFE_DISK_ISSUE ? "is asked to" : "has ended", what,
 			 e->error ? ": " : "", e->error ? errno_name(e->error) : "");
 		return;
@@ -143,7 +143,7 @@ static void print_survivors(const struct crash *c, const struct life *life, u32 
 		if (e->kind != LIFE_DISK_ISSUE || !is_open(c, n) || nr++ + SURVIVORS_MAX < all)
 			continue;
 		print_request(life, &c->im, e, text, sizeof(text));
-		fprintf(out, "%5u %s: %s\n", n, e->disk ? "store" : "origin", text);
+		fprintf(out, "%5u %s: %s\n", n, crash_disk_names[e->disk], text);
 	}
 	if (!all)
 		fprintf(out, "everything that had been written is on the disks.\n");
@@ -165,7 +165,7 @@ static void print_decisions(const struct crash *c, const struct crash_cut *cut, 
 				continue;
 			content_print(&c->im, choice_option(&c->im, ch, d->option), text, sizeof(text));
 			fprintf(out, "      sector %llu of %s has %s: %s\n", (unsigned long long)d->sector,
-				d->disk ? "store" : "origin",
+				crash_disk_names[d->disk],
 				d->option + 1 == ch->nr ? "the newest" : d->option ? "an older one" : "the oldest",
 				text);
 			break;

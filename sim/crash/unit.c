@@ -229,6 +229,24 @@ static sector_t snapshot_sectors(const struct crash *c)
 	return max_t(sector_t, roundup(c->im.disk[CRASH_ORIGIN].sectors, chunk), unit.life.snapshot_sectors);
 }
 
+/* Nothing was found in the states that were asked for: were they there? */
+static void check_cuts(struct crash *c)
+{
+	const struct crash_cut *cut;
+
+	if (c->cuts_tried == c->options->nr_cuts && !c->cut_error[0])
+		return;
+	cut = &c->options->cuts[c->cuts_tried];
+	if (c->cut_error[0])
+		refuse("--cut: %s", c->cut_error);
+	else if (c->cuts_tried)
+		refuse("--cut: event %u, phase %u is not in the recovery from %u/%u and the work after it", cut->event,
+		       cut->phase, cut[-1].event, cut[-1].phase);
+	else
+		refuse("--cut: event %u, phase %u is not one of the %llu events of this life, from the first load on",
+		       cut->event, cut->phase, (unsigned long long)c->counts.events);
+}
+
 static void judge(const struct crash_options *o, struct crash *c)
 {
 	const struct world_options wo = {
@@ -258,6 +276,7 @@ static void judge(const struct crash_options *o, struct crash *c)
 	sim_thread_start("walk", walk_thread, c);
 	sim_run();
 	world_stop();
+	check_cuts(c);
 }
 
 /* ---- all of it ---- */

@@ -367,7 +367,7 @@ static void judge_moment(struct walk *w, u32 n)
 	bool tightens = e->kind == LIFE_IO_END || e->kind == LIFE_CTL_END ||
 			e->kind == LIFE_LOOK;
 
-	if (w->covered && !grows && !tightens)
+	if (w->covered && !grows && !tightens && !given_cut(w))
 		return;
 	w->fresh = w->covered && grows ? n : 0;
 	w->fresh_sectors = e->sectors;

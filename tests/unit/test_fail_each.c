@@ -293,6 +293,24 @@ static void test_a_request_whose_error_is_dropped_is_found(void **state)
 	assert_int_equal(fail_outcome(&counted, &result, true), FAIL_TOLD);
 }
 
+/* Of a script of the tree, as the command does it. */
+static int fails_at(const char *place)
+{
+	static const char *const file = TEST_SOURCE_DIR "/scenario/dmsetup-steps.msnap";
+	const struct fail_options o = { .files = &file, .nr_files = 1, .jobs = 1, .place = place };
+
+	return fail_each(&o);
+}
+
+static void test_a_place_that_is_not_there_is_refused(void **state)
+{
+	assert_int_equal(fails_at("alloc=1"), SIM_EXIT_OK);
+	assert_int_equal(fails_at("alloc=999999"), SIM_EXIT_USAGE);
+	assert_int_equal(fails_at("store=1"), SIM_EXIT_OK);
+	assert_int_equal(fails_at("store=999999"), SIM_EXIT_USAGE);
+	assert_int_equal(fails_at("disk-of-nobody=1"), SIM_EXIT_USAGE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -304,6 +322,7 @@ int main(void)
 		cmocka_unit_test(test_every_allocation_of_a_constructor_is_refused_and_asked_for_again),
 		cmocka_unit_test(test_mistakes_of_a_constructor_are_found),
 		cmocka_unit_test(test_a_request_whose_error_is_dropped_is_found),
+		cmocka_unit_test(test_a_place_that_is_not_there_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

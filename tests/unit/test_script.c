@@ -164,6 +164,8 @@ static void test_sizes(void **state)
 	assert_true(v == 7 && last == 7);
 	assert_false(parse_range("9..3", &v, &last));
 	assert_false(parse_range("3..", &v, &last));
+	assert_true(parse_range("1..18446744073709551615", &v, &last));
+	assert_false(parse_range("0..18446744073709551615", &v, &last));
 }
 
 static void test_errno(void **state)
