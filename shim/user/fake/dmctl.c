@@ -345,8 +345,8 @@ static char *call_status(struct dm_target *ti, status_type_t type, size_t size)
 		ti->type->status(ti, type, 0, (char *)buf, size);
 	else if (size)
 		buf[0] = '\0';
-	for (i = size; i < size + GUARD; i++)
-		overrun |= buf[i] != GUARD_BYTE;
+	for (i = 0; i < GUARD; i++)
+		overrun |= buf[size + i] != GUARD_BYTE;
 	terminated = !size || memchr(buf, 0, size);
 	if (!overrun && terminated)
 		return (char *)buf;
@@ -358,16 +358,14 @@ static char *call_status(struct dm_target *ti, status_type_t type, size_t size)
 /* As dmsetup asks: with a larger buffer again while what came back fills it. */
 static char *whole_status(struct dm_target *ti, status_type_t type)
 {
-	size_t size = 16384;
-
-	for (;;) {
+	for (size_t size = 16384; size <= 1UL << 30; size *= 2) {
 		char *text = call_status(ti, type, size);
 
 		if (strlen(text) + 1 < size)
 			return text;
 		free(text);
-		size *= 2;
 	}
+	sim_fail("%s: status of type %u fills a buffer of any size", ti->type->name, type);
 }
 
 int dmctl_status(const char *name, status_type_t type, char *buf, size_t size)
