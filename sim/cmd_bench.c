@@ -104,6 +104,22 @@ static bool parse_number(int key, const char *arg, struct bench *b, bool *good)
 	return false;
 }
 
+static void refuse(struct argp_state *state, int key, const char *arg)
+{
+	const struct argp_option *o = options;
+	const char *expected = "a number from 1";
+
+	while (o->key != key)
+		o++;
+	if (key == OPT_CHUNK)
+		expected = "a power of two from 512 bytes on, such as 8K";
+	else if (key == OPT_BLOCK_SIZE)
+		expected = "512, 1024, 2048 or 4096";
+	else if (key == OPT_SEED)
+		expected = "a number";
+	argp_error(state, "--%s %s: not %s", o->name, arg, expected);
+}
+
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	struct bench_args *a = state->input;
@@ -111,7 +127,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
 	if (parse_number(key, arg, &a->b, &good)) {
 		if (!good)
-			argp_error(state, "%s: not understood", arg);
+			refuse(state, key, arg);
 		return 0;
 	}
 	switch (key) {
@@ -137,7 +153,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case ARGP_KEY_ARG:
 		if (!choose(a, arg))
-			argp_error(state, "no such bench: %s", arg);
+			argp_error(state, "no such bench: %s; --help lists them", arg);
 		return 0;
 	}
 	return ARGP_ERR_UNKNOWN;

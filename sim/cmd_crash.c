@@ -113,6 +113,8 @@ static void parse_bounded(struct argp_state *state, const char *arg)
 	u32 length;
 
 	parse_number(state, "bounded", strncmp(arg, "L=", 2) ? arg : arg + 2, 0, 6, &length);
+	if (a->bounded)
+		bounded_destroy(a->bounded);
 	a->bounded = bounded_create(length);
 }
 
@@ -365,8 +367,10 @@ static int report_finding(const struct crash_arguments *a, u64 index, u64 states
 
 	make_unit((void *)a, index, &unit);
 	crash_unit_apart(&o, &unit);
-	if (unit.error[0])
+	if (unit.error[0]) {
+		free(unit.text);
 		return tell_error(&unit);
+	}
 	if (!unit.finding.found)
 		sim_fail("%s: found by a worker, and not again", unit.name);
 	printf("FOUND in %s: %s\n", unit.name, unit.finding.what);
@@ -395,7 +399,8 @@ static int print_script(struct crash_arguments *a)
 	struct crash_unit unit = { 0 };
 
 	if (a->script >= nr_units(a)) {
-		sim_message("--script: there are %llu workloads", (unsigned long long)nr_units(a));
+		sim_message("--script %llu: there are %llu workloads, from 0 on", (unsigned long long)a->script,
+			    (unsigned long long)nr_units(a));
 		return SIM_EXIT_USAGE;
 	}
 	make_unit(a, a->script, &unit);
@@ -476,20 +481,21 @@ int cmd_crash(int argc, char **argv)
 	a.log.crash = &a.crash;
 	a.log.options.points = 2000;
 	argp_parse(&argp, argc, argv, 0, NULL, &a);
-	if (a.nr_traces) {
+	if (a.nr_traces)
 		a.trace = trace_work_open(a.traces, a.nr_traces, a.ops, a.pieces);
-		if (!a.trace)
-			return SIM_EXIT_USAGE;
-	}
-	if (a.crash.nr_cuts && nr_units(&a) != 1) {
-		sim_message("--cut is of one script");
-		return SIM_EXIT_USAGE;
-	}
 	a.crash.depth = max(a.crash.depth, a.crash.nr_cuts);
-	if (a.log.write_log)
+	if (a.nr_traces && !a.trace) {
+		status = SIM_EXIT_USAGE; /* which was told */
+	} else if (a.crash.nr_cuts && nr_units(&a) != 1) {
+		sim_message("--cut is of one script");
+		status = SIM_EXIT_USAGE;
+	} else if (a.log.write_log) {
 		status = write_log(&a);
-	else
+	} else {
 		status = a.print_script ? print_script(&a) : run(&a);
+	}
+	for (u32 i = 0; i < a.crash.nr_cuts; i++)
+		free(a.cuts[i].decisions);
 	if (a.bounded)
 		bounded_destroy(a.bounded);
 	if (a.trace)

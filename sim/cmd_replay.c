@@ -68,7 +68,7 @@ static const struct argp_option options[] = {
 	  "read each snapshot back in full before it is deleted (default: a sixteenth of it)", 0 },
 	{ "no-verify", OPT_NO_VERIFY, 0, 0, "neither check reads nor read back", 0 },
 	{ 0, 0, 0, 0, "The trace:", 5 },
-	{ "format", OPT_FORMAT, "NAME", 0, "instead of detecting it; multisnap trace --help lists them", 0 },
+	{ "format", OPT_FORMAT, "NAME", 0, "instead of detecting it; multisnap trace --formats lists them", 0 },
 	{ "time-unit", OPT_TIME_UNIT, "s|ms|us|ns", 0, "where the format leaves it open", 0 },
 	{ "offset-unit", OPT_OFFSET_UNIT, "bytes|sectors", 0, "against the format's habit", 0 },
 	{ "max-bad", OPT_MAX_BAD, "SHARE", 0, "give up when more than this share of the records is bad (default 0.05)", 0 },
@@ -273,12 +273,35 @@ static error_t parse_trace(int key, char *arg, struct replay_args *a, bool *good
 	return ARGP_ERR_UNKNOWN;
 }
 
-static const char *option_name(int key)
+static const char *expected(const struct argp_option *o)
 {
-	for (const struct argp_option *o = options; o->name || o->doc || o->group; o++)
-		if (o->key == key && o->name)
-			return o->name;
-	return "?";
+	switch (o->key) {
+	case OPT_CHUNK:
+		return "a power of two from 512 bytes on, such as 8K (at most 8 of them, with commas)";
+	case OPT_SNAPSHOTS:
+		return "every=N or every=TIME (10s, 5m, 1h), then ,keep=K if wanted; none of them 0";
+	case OPT_SUBSNAPS:
+		return "every=N, then ,keep=K if wanted; none of them 0";
+	case OPT_DEPTH:
+		return "a number from 1 to 1048576";
+	case OPT_ORIGIN_SIZE:
+	case OPT_STORE_SIZE:
+		return "a size of whole sectors, such as 64M or 100s";
+	case OPT_BLOCK_SIZE:
+		return "512, 1024, 2048 or 4096";
+	case OPT_MAX_BAD:
+		return "a share from 0 to 1";
+	}
+	return strchr(o->arg, '|') ? o->arg : "a number";
+}
+
+static void refuse(struct argp_state *state, int key, const char *arg)
+{
+	const struct argp_option *o = options;
+
+	while (o->key != key)
+		o++;
+	argp_error(state, "--%s %s: not %s", o->name, arg, expected(o));
 }
 
 static error_t parse(int key, char *arg, struct argp_state *state)
@@ -291,12 +314,18 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	}
 	if (key == ARGP_KEY_NO_ARGS)
-		argp_usage(state);
+		argp_error(state, "no trace file given");
+	if (key == ARGP_KEY_END) {
+		if ((a->o.subsnap_every || a->o.snapshot_reads || a->o.snapshot_writes) &&
+		    !a->o.snapshots.every_requests && !a->o.snapshots.every_ns)
+			argp_error(state, "--subsnaps, --snapshot-reads and --snapshot-writes need --snapshots");
+		return 0;
+	}
 	if (parse_target(key, arg, a, &good) && parse_devices(key, arg, a, &good) &&
 	    parse_trace(key, arg, a, &good))
 		return ARGP_ERR_UNKNOWN;
 	if (!good)
-		argp_error(state, "--%s %s: not understood", option_name(key), arg ? arg : "");
+		refuse(state, key, arg);
 	return 0;
 }
 

@@ -84,7 +84,7 @@ static int set_format(struct trace *trace)
 			if (!strcmp(trace_formats[i]->name, name))
 				trace->ops = trace_formats[i];
 		if (!trace->ops)
-			return trace_fail(trace, "no trace format is called '%s'", name);
+			return trace_fail(trace, "no trace format is called '%s'; multisnap trace --formats lists them", name);
 	}
 	for (unsigned int i = 0; i < trace->nr_files; i++) {
 		struct trace_file *file = &trace->files[i];
