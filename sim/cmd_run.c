@@ -150,6 +150,8 @@ static error_t run_option(int key, char *arg, struct argp_state *state)
 			argp_error(state, "--schedule goes with one script");
 		if (a->fail.place && (a->nr_files != 1 || a->fail_each))
 			argp_error(state, "--fail goes with one script, and without --fail-each");
+		if ((a->fail.lasting || a->fail.limit) && !a->fail_each)
+			argp_error(state, "--lasting and --limit go with --fail-each (--fail: a + behind the number)");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
