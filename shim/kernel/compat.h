@@ -9,8 +9,9 @@
  *         times, so Kbuild looks for it in the header and defines DM_IO_HAS_IOPRIO.
  *   6.12  asm/unaligned.h became linux/unaligned.h.
  *
- * ci/kernel-modules builds with Debian's 6.1 kernels, User-Mode Linux 6.1 and the 6.12 of Debian's backports. For
- * the kernels in between it is compiled against declarations in their form, no more (docs/kernel.md).
+ * ci/kernel-modules builds with Debian's 6.1 kernels, User-Mode Linux 6.1 and the 6.12 of Debian's
+ * backports. For the kernels in between it is compiled against declarations in their form, no more
+ * (docs/kernel.md).
  */
 #ifndef SHIM_COMPAT_H
 #define SHIM_COMPAT_H
