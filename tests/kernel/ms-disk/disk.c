@@ -16,6 +16,7 @@
  */
 #include <linux/slab.h>
 
+#include "compat.h"
 #include "disk.h"
 
 static struct workqueue_struct *ms_disk_wq;
@@ -317,19 +318,6 @@ static const struct block_device_operations ms_disk_fops = {
 	.free_disk = ms_disk_free,
 };
 
-/* What the simulated block layer says of its disks (shim/user/fake/bdev.c, dm_limits.c). */
-static void set_limits(struct request_queue *q, unsigned int block_size)
-{
-	blk_queue_logical_block_size(q, block_size);
-	blk_queue_physical_block_size(q, block_size);
-	blk_queue_io_min(q, block_size);
-	blk_queue_max_hw_sectors(q, UINT_MAX >> SECTOR_SHIFT);
-	blk_queue_write_cache(q, true, true);
-	q->limits.discard_granularity = block_size;
-	blk_queue_max_discard_sectors(q, UINT_MAX >> SECTOR_SHIFT);
-	blk_queue_max_write_zeroes_sectors(q, UINT_MAX >> SECTOR_SHIFT);
-}
-
 static struct ms_disk *alloc_disk_of(sector_t sectors, u32 number)
 {
 	struct ms_disk *d = kzalloc(sizeof(*d), GFP_KERNEL);
@@ -359,10 +347,11 @@ struct ms_disk *ms_disk_create(u32 number, struct ms_disk_create *args)
 	d = alloc_disk_of(args->sectors, number);
 	if (!d)
 		return ERR_PTR(-ENOMEM);
-	d->gd = blk_alloc_disk(NUMA_NO_NODE);
-	if (!d->gd) {
+	d->gd = ms_alloc_gendisk(args->block_size);
+	if (IS_ERR(d->gd)) {
+		r = PTR_ERR(d->gd);
 		free_disk_of(d);
-		return ERR_PTR(-ENOMEM);
+		return ERR_PTR(r);
 	}
 	d->gd->major = ms_disk_major;
 	d->gd->first_minor = number;
@@ -371,7 +360,6 @@ struct ms_disk *ms_disk_create(u32 number, struct ms_disk_create *args)
 	d->gd->fops = &ms_disk_fops;
 	d->gd->private_data = d;
 	snprintf(d->gd->disk_name, DISK_NAME_LEN, "msd%u", number);
-	set_limits(d->gd->queue, args->block_size);
 	set_capacity(d->gd, args->sectors);
 	r = add_disk(d->gd);
 	if (r) {

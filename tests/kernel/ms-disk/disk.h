@@ -6,6 +6,7 @@
  *   disk.c     a block device: requests, rules, counts
  *   submit.c   one bio for any block device
  *   control.c  /dev/ms-disk; the module
+ *   compat.h   what differs between kernel versions
  */
 #ifndef MS_DISK_DISK_H
 #define MS_DISK_DISK_H

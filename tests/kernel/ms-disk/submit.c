@@ -6,6 +6,7 @@
 #include <linux/mm.h>
 #include <linux/uaccess.h>
 
+#include "compat.h"
 #include "disk.h"
 
 static blk_opf_t opf_of(const struct ms_disk_bio *args)
@@ -87,8 +88,7 @@ out:
 
 int ms_disk_submit(struct ms_disk_bio *args)
 {
-	fmode_t mode = FMODE_READ | FMODE_WRITE;
-	struct block_device *bdev;
+	struct ms_opened opened;
 	int r;
 
 	BUILD_BUG_ON(MS_DISK_MAX_SECTORS > BIO_MAX_VECS * PAGE_SECTORS);
@@ -97,10 +97,10 @@ int ms_disk_submit(struct ms_disk_bio *args)
 	if (args->sectors > (args->op <= MS_DISK_BIO_WRITE ? MS_DISK_MAX_SECTORS :
 							     UINT_MAX >> SECTOR_SHIFT))
 		return -EINVAL;
-	bdev = blkdev_get_by_dev(MKDEV(args->major, args->minor), mode, NULL);
-	if (IS_ERR(bdev))
-		return PTR_ERR(bdev);
-	r = submit_to(bdev, args);
-	blkdev_put(bdev, mode);
+	r = ms_open_bdev(MKDEV(args->major, args->minor), &opened);
+	if (r)
+		return r;
+	r = submit_to(opened.bdev, args);
+	ms_close_bdev(&opened);
 	return r;
 }

@@ -95,6 +95,9 @@ int dmctl_load(const char *name, const char *table, const char **error)
 	if (STEP(dm_by_ioctl.state(name, &state)))
 		state = (struct dm_state){ 0 };
 	log_table_error(log, state.major, state.minor, reason, sizeof(reason));
+	/* Since 6.5, Linux says ENOENT of a device that a table names and that does not exist. */
+	if (r == -ENOENT && !strncmp(reason, "Cannot open", strlen("Cannot open")))
+		r = -ENODEV;
 	if (error)
 		*error = r && *reason ? reason : NULL;
 	/* It is a block device from its first table on. */
