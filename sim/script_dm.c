@@ -67,7 +67,7 @@ static int do_step(const struct script_command *c, const char **error)
 	if (!strcmp(sub, "remove"))
 		return world_device_remove(name);
 	if (!strcmp(sub, "message"))
-		return dmctl_message(name, c->args.text);
+		return dmctl_message_at(name, c->args.sector, c->args.text);
 	return world_device_load(name, c->args.text, error);
 }
 

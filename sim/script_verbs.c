@@ -164,6 +164,7 @@ static bool message_words(struct script_command *c)
 
 	if (!script_take_u64(c, "the sector", &sector))
 		return false;
+	c->args.sector = sector;
 	if (!script_more(c))
 		return script_syntax(c, "the message is missing");
 	out = open_memstream(&buffer, &size);
@@ -469,7 +470,7 @@ static int parse_check(struct script_command *c)
 }
 
 static const struct script_verb verbs[] = {
-	{ "disk", "disk NAME SIZE [model=ram|ssd|hdd] [block=512|4096] [file=PATH]", parse_disk,
+	{ "disk", "disk NAME SIZE [model=ram|ssd|hdd] [block=512|1024|2048|4096] [file=PATH]", parse_disk,
 	  script_disk },
 	{ "dmsetup", "dmsetup COMMAND NAME [ARGUMENT...]", parse_dmsetup, script_dmsetup },
 	{ "read", "read DEVICE SECTOR COUNT [expect=N] [bs=N] [expect-error=ERRNO]", parse_read,

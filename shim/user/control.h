@@ -124,7 +124,12 @@ int dmctl_clear(const char *name);				/* drop the inactive table */
 int dmctl_resume(const char *name);
 int dmctl_suspend(const char *name, unsigned int flags);
 int dmctl_remove(const char *name);				/* -EBUSY while opened */
-int dmctl_message(const char *name, const char *message);	/* words, blank separated */
+/* Words, blank separated, to the target at @sector; -EINVAL: the table has none there. */
+int dmctl_message_at(const char *name, sector_t sector, const char *message);
+static inline int dmctl_message(const char *name, const char *message)
+{
+	return dmctl_message_at(name, 0, message);
+}
 /*
  * What dmsetup status and table print: "start length type text", a line for each target (no newline at the end), of the
  * active table; nothing where there is none. -ENOSPC: the buffer is too small.

@@ -273,11 +273,15 @@ int dmctl_remove(const char *name)
 
 /* ---- messages ---- */
 
-static int deliver(struct dm_table *table, unsigned int argc, char **argv)
+static int deliver(struct dm_table *table, sector_t sector, unsigned int argc, char **argv)
 {
-	struct dm_target *ti = dm_table_find_target(table, 0);
+	struct dm_target *ti = dm_table_find_target(table, sector);
 	char result[1024] = "";
 
+	if (!ti) {
+		DMERR("Target message sector outside device.");
+		return -EINVAL;
+	}
 	if (!ti->type->message) {
 		DMERR("Target type does not support messages");
 		return -EINVAL;
@@ -285,7 +289,7 @@ static int deliver(struct dm_table *table, unsigned int argc, char **argv)
 	return ti->type->message(ti, argc, argv, result, sizeof(result));
 }
 
-int dmctl_message(const char *name, const char *message)
+int dmctl_message_at(const char *name, sector_t sector, const char *message)
 {
 	struct mapped_device *md = get_md(name);
 	char **argv, *copy;
@@ -313,7 +317,7 @@ int dmctl_message(const char *name, const char *message)
 	} else if (md_flag(md, DMF_FREEING)) {
 		r = -ENXIO;
 	} else {
-		r = deliver(md->map, argc, argv);
+		r = deliver(md->map, sector, argc, argv);
 	}
 	dm_srcu_unlock(&md->io_barrier, index);
 	kfree(argv);

@@ -58,9 +58,9 @@ int dmctl_suspend(const char *name, unsigned int flags)
 	return STEP(dm_way->suspend(name, flags));
 }
 
-int dmctl_message(const char *name, const char *message)
+int dmctl_message_at(const char *name, sector_t sector, const char *message)
 {
-	return STEP(dm_way->message(name, message));
+	return STEP(dm_way->message(name, sector, message));
 }
 
 bool dmctl_exists(const char *name)

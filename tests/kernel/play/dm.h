@@ -22,7 +22,7 @@ struct dm_way {
 	int (*resume)(const char *name);
 	int (*suspend)(const char *name, unsigned int flags); /* DMCTL_* */
 	int (*load)(const char *name, const char *table);
-	int (*message)(const char *name, const char *message);
+	int (*message)(const char *name, sector_t sector, const char *message);
 	/* "START LENGTH TYPE TEXT", a line for each target; *text is the caller's to free. */
 	int (*status)(const char *name, bool table, char **text);
 	int (*state)(const char *name, struct dm_state *state);

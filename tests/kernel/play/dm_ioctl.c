@@ -161,12 +161,13 @@ static int load(const char *name, const char *table)
 	return r;
 }
 
-static int message(const char *name, const char *text)
+static int message(const char *name, sector_t sector, const char *text)
 {
 	struct request rq = request(name, 4096 + strlen(text));
 	struct dm_target_msg *msg = payload(&rq);
 	int r;
 
+	msg->sector = sector;
 	strcpy(msg->message, text);
 	r = ask(&rq, DM_TARGET_MSG);
 	free(rq.dmi);

@@ -129,9 +129,12 @@ static int load(const char *name, const char *table)
 	return DMSETUP(NULL, "load", name, "--table", table);
 }
 
-static int message(const char *name, const char *text)
+static int message(const char *name, sector_t sector, const char *text)
 {
-	return DMSETUP(NULL, "message", name, "0", text);
+	char number[24];
+
+	snprintf(number, sizeof(number), "%llu", sector);
+	return DMSETUP(NULL, "message", name, number, text);
 }
 
 static int status(const char *name, bool table, char **text)
