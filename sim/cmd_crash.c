@@ -289,6 +289,13 @@ static void make_unit(void *context, u64 index, struct crash_unit *unit)
 
 /* ---- what is printed ---- */
 
+static void print_file(const struct crash_unit *unit, const char *file, FILE *out)
+{
+	fputc(' ', out);
+	print_shell_word(out, file);
+	fputs(unit->keep_going ? " --keep-going" : "", out);
+}
+
 /* What finds it again: that state, or the searches that are not of states. */
 static void print_replay(const struct crash_arguments *a, const struct crash_unit *unit, const char *file, FILE *out)
 {
@@ -298,7 +305,7 @@ static void print_replay(const struct crash_arguments *a, const struct crash_uni
 	if (a->log.options.path)
 		dmlog_print_arguments(&a->log, out);
 	else
-		fprintf(out, " %s%s", file, unit->keep_going ? " --keep-going" : "");
+		print_file(unit, file, out);
 	if (f->kind == FOUND_BY_CUT)
 		for (u32 i = 0; i < f->nr_cuts; i++) {
 			fprintf(out, " --cut ");

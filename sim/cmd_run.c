@@ -101,6 +101,7 @@ static error_t run_option(int key, char *arg, struct argp_state *state)
 		if (!read_choices(&a->script.world, arg))
 			argp_error(state, "--choices %s: %s", arg,
 				   errno ? strerror(errno) : "not a list of numbers");
+		a->fail.choices = arg;
 		return 0;
 	case OPT_SCHEDULE:
 		a->schedule = arg;
@@ -150,6 +151,8 @@ static error_t run_option(int key, char *arg, struct argp_state *state)
 			argp_error(state, "--schedule goes with one script");
 		if (a->fail.place && (a->nr_files != 1 || a->fail_each))
 			argp_error(state, "--fail goes with one script, and without --fail-each");
+		if (a->fail_each && a->script.world.save_dir)
+			argp_error(state, "--save-disks goes without --fail-each (--fail: of one of its runs)");
 		if ((a->fail.lasting || a->fail.limit) && !a->fail_each)
 			argp_error(state, "--lasting and --limit go with --fail-each (--fail: a + behind the number)");
 		return 0;

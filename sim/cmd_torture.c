@@ -108,6 +108,7 @@ static error_t torture_option(int key, char *arg, struct argp_state *state)
 }
 
 static const struct torture_options *hanging;
+static unsigned int hanging_timeout;
 
 /* Only what does not end in the real world ends here; nothing else depends on the clock. */
 static void timed_out(int signal)
@@ -116,8 +117,8 @@ static void timed_out(int signal)
 	int n;
 
 	torture_reproducer(hanging, command, sizeof(command));
-	n = snprintf(line, sizeof(line), "seed %llu: the run does not end\n  reproduce: %s\n",
-		     (unsigned long long)hanging->seed, command);
+	n = snprintf(line, sizeof(line), "seed %llu: the run does not end\n  reproduce: %s --timeout %u\n",
+		     (unsigned long long)hanging->seed, command, hanging_timeout);
 	(void)!write(STDOUT_FILENO, line, n);
 	_exit(SIM_EXIT_FOUND);
 }
@@ -125,11 +126,12 @@ static void timed_out(int signal)
 static int run_seed(const struct torture_arguments *a, u64 seed)
 {
 	struct torture_options o = a->torture;
-	char first[2048], second[2048];
+	char first[2048], second[2048], command[256];
 	int status;
 
 	o.seed = seed;
 	hanging = &o;
+	hanging_timeout = a->timeout;
 	if (a->timeout) {
 		signal(SIGALRM, timed_out);
 		alarm(a->timeout);
@@ -138,8 +140,9 @@ static int run_seed(const struct torture_arguments *a, u64 seed)
 	if (status == SIM_EXIT_OK && a->twice) {
 		status = torture_run(&o, second, sizeof(second));
 		if (status == SIM_EXIT_OK && strcmp(first, second)) {
-			printf("seed %llu: two equal runs differ:\n  %s\n  %s\n",
-			       (unsigned long long)seed, first, second);
+			torture_reproducer(&o, command, sizeof(command));
+			printf("seed %llu: two equal runs differ:\n  %s\n  %s\n  reproduce: %s --twice\n",
+			       (unsigned long long)seed, first, second, command);
 			return SIM_EXIT_FOUND;
 		}
 	}

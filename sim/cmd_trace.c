@@ -227,6 +227,8 @@ static void print_table(struct trace *trace, struct summary *sum)
 	       stats->records, stats->skipped, stats->bad, stats->backwards);
 	for (unsigned int i = 0; trace_note(trace, i); i++)
 		printf("note          %s\n", trace_note(trace, i));
+	if (*trace_error(trace))
+		printf("given up      all of the above is of what was read before\n");
 }
 
 static void print_json(struct trace *trace, struct summary *sum, json_t *head)

@@ -68,6 +68,7 @@ struct fail_options {
 	unsigned int jobs;
 	u64 limit;		/* failures of each kind in a script, spread evenly; 0: all */
 	bool lasting, verbose;
+	const char *choices;	/* where the script's world has them from, or NULL; for the line that reproduces a run */
 	const char *place;	/* only this one, of one file, with its transcript; or NULL */
 };
 

@@ -21,6 +21,7 @@ struct fail_script {
 	const char *path;
 	struct script_command *commands;
 	struct fail_result *counted;	/* shared */
+	bool found;			/* as it is: it is not run any more */
 	u64 first;			/* the number of its first run */
 };
 
@@ -39,6 +40,7 @@ static struct fail_campaign {
 	unsigned int nr_scripts;
 	struct fail_result *results;	/* shared: of each run */
 	u64 nr_runs;
+	unsigned int nr_found;		/* scripts with a finding as they are */
 	unsigned int told;		/* scripts of which all is told */
 	struct fail_totals of_script, of_all;
 } each;
@@ -64,10 +66,13 @@ static u64 taken(u64 n)
 	return limit && n > limit ? limit : n;
 }
 
-static u64 runs_of(const struct fail_result *counted)
+static u64 runs_of(const struct fail_script *s)
 {
+	const struct fail_result *counted = s->counted;
 	u64 n = taken(counted->allocations);
 
+	if (s->found)
+		return 0;
 	for (unsigned int i = 0; i < counted->nr_disks; i++)
 		n += taken(counted->disks[i].requests);
 	return n;
@@ -116,31 +121,29 @@ static int count_script(void *unused, u64 i)
 	return fail_run(&each.options->script, s->commands, NULL, NULL, s->counted);
 }
 
-static void counted_script(void *failed, u64 i, int status)
+static void counted_script(void *unused, u64 i, int status)
 {
 	if (!status)
 		return;
 	printf("%s: FINDING without any failure\n", each.scripts[i].path);
-	*(bool *)failed = true;
+	each.scripts[i].found = true;
+	each.nr_found++;
 }
 
-static bool count_all(void)
+static void count_all(void)
 {
-	bool failed = false;
 	const struct jobs jobs = {
 		.nr = each.nr_scripts,
 		.workers = each.options->jobs,
 		.run = count_script,
 		.ended = counted_script,
-		.context = &failed,
 	};
 
 	jobs_run(&jobs);
 	for (unsigned int i = 0; i < each.nr_scripts; i++) {
 		each.scripts[i].first = each.nr_runs;
-		each.nr_runs += runs_of(each.scripts[i].counted);
+		each.nr_runs += runs_of(&each.scripts[i]);
 	}
-	return !failed;
 }
 
 /* ---- the runs ---- */
@@ -186,15 +189,34 @@ static void tell_scripts(u64 run)
 		const struct fail_script *s = &each.scripts[each.told];
 		struct fail_totals *t = &each.of_script;
 
-		if (s->first + runs_of(s->counted) > run)
+		if (s->first + runs_of(s) > run)
 			return;
-		print_totals(s->path, t);
+		if (!s->found)
+			print_totals(s->path, t);
 		each.of_all.allocations += t->allocations;
 		each.of_all.requests += t->requests;
 		for (unsigned int i = 0; i < FAIL_OUTCOMES; i++)
 			each.of_all.outcomes[i] += t->outcomes[i];
 		memset(t, 0, sizeof(*t));
 	}
+}
+
+static void print_reproducer(const struct fail_script *s, const char *place)
+{
+	const struct fail_options *o = each.options;
+
+	printf("  reproduce: multisnap run --fail %s", place);
+	if (o->script.world.strategy == SIM_RANDOM)
+		printf(" --strategy random");
+	if (o->script.world.seed != 1)
+		printf(" --seed %llu", (unsigned long long)o->script.world.seed);
+	if (o->choices) {
+		printf(" --choices ");
+		print_shell_word(stdout, o->choices);
+	}
+	putchar(' ');
+	print_shell_word(stdout, s->path);
+	putchar('\n');
 }
 
 static void told_run(void *unused, u64 run, int status)
@@ -217,27 +239,24 @@ static void told_run(void *unused, u64 run, int status)
 	if (outcome == FAIL_FOUND || each.options->verbose)
 		printf("%s: %s: %s: %s\n", s->path, text, r->what, outcome_names[outcome]);
 	if (outcome == FAIL_FOUND)
-		printf("  reproduce: multisnap run --fail %s %s\n", text, s->path);
+		print_reproducer(s, text);
 	if (outcome == FAIL_FOUND && !status)
 		printf("%s\n", untold);
 }
 
 static int run_all(void)
 {
-	const struct jobs jobs = {
-		.nr = each.nr_runs,
-		.workers = each.options->jobs,
-		.run = run_one,
-		.ended = told_run,
-	};
+	struct jobs jobs = { .workers = each.options->jobs, .run = run_one, .ended = told_run };
 	char name[64];
 
+	count_all();
+	jobs.nr = each.nr_runs;
 	each.results = shared(each.nr_runs * sizeof(*each.results));
 	jobs_run(&jobs);
 	tell_scripts(each.nr_runs);
-	snprintf(name, sizeof(name), "%u scripts", each.nr_scripts);
+	snprintf(name, sizeof(name), "%u script%s", each.nr_scripts, each.nr_scripts == 1 ? "" : "s");
 	print_totals(name, &each.of_all);
-	return each.of_all.outcomes[FAIL_FOUND] ? SIM_EXIT_FOUND : SIM_EXIT_OK;
+	return each.nr_found || each.of_all.outcomes[FAIL_FOUND] ? SIM_EXIT_FOUND : SIM_EXIT_OK;
 }
 
 /* ---- one of them ---- */
@@ -271,7 +290,8 @@ static int run_place(const struct fail_options *o, const struct fail_script *s)
 		sim_message("--fail %s: not alloc=N or DISK=N, with a + behind it for all that follow", o->place);
 		return SIM_EXIT_USAGE;
 	}
-	if (!count_all())
+	count_all();
+	if (each.nr_found)
 		return SIM_EXIT_FOUND;
 	if (!has_place(s, &place))
 		return SIM_EXIT_USAGE;
@@ -298,13 +318,13 @@ int fail_each(const struct fail_options *o)
 		s->path = o->files[i];
 		s->counted = &counted[i];
 		s->commands = script_load(s->path);
-		if (!s->commands)
+		if (!s->commands || !script_repeatable(s->commands))
 			status = SIM_EXIT_USAGE;
 	}
 	if (status == SIM_EXIT_OK && o->place)
 		status = run_place(o, each.scripts);
 	else if (status == SIM_EXIT_OK)
-		status = count_all() ? run_all() : SIM_EXIT_FOUND;
+		status = run_all();
 	for (unsigned int i = 0; i < each.nr_scripts; i++)
 		script_free(each.scripts[i].commands);
 	free(each.scripts);

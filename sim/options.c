@@ -34,8 +34,12 @@ bool parse_digits(const char *text, u64 *value, const char **end)
 bool parse_u64(const char *text, u64 *value)
 {
 	const char *end;
+	u64 v;
 
-	return parse_digits(text, value, &end) && !*end;
+	if (!parse_digits(text, &v, &end) || *end)
+		return false;
+	*value = v;
+	return true;
 }
 
 bool parse_uint(const char *text, unsigned int *value)
@@ -149,6 +153,24 @@ int errno_number(const char *name)
 			return e;
 	}
 	return 0;
+}
+
+void print_shell_word(FILE *out, const char *word)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=./,:@%^";
+
+	if (*word && strspn(word, plain) == strlen(word)) {
+		fputs(word, out);
+		return;
+	}
+	fputc('\'', out);
+	for (; *word; word++) {
+		if (*word == '\'')
+			fputs("'\\''", out);
+		else
+			fputc(*word, out);
+	}
+	fputc('\'', out);
 }
 
 void sim_message(const char *fmt, ...)

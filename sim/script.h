@@ -92,6 +92,9 @@ void script_free(struct script_command *script);
 /* The whole script of a file ("-": stdin); @path must outlive it. NULL after a message. */
 struct script_command *script_load(const char *path);
 
+/* False, with a message: a disk is a file of the user's, which one run would leave changed for the next. */
+bool script_repeatable(const struct script_command *script);
+
 /* For the verbs' parse(): all return false after recording the message. */
 bool script_syntax(struct script_command *c, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));

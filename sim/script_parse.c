@@ -142,6 +142,20 @@ void script_free(struct script_command *script)
 	script_lines_free(lines);
 }
 
+bool script_repeatable(const struct script_command *script)
+{
+	for (const struct script_command *c = script; c; c = c->next) {
+		if (c->verb->run == script_disk && c->args.text) {
+			sim_message("%s:%u: file=%s cannot be used here: the script is run many times, and each run would find what another has written",
+				    c->file, c->line, c->args.text);
+			return false;
+		}
+		if (!script_repeatable(c->block))
+			return false;
+	}
+	return true;
+}
+
 /* "expect-error ERRNO" or "may-fail" in front of a command. */
 static bool take_expect_error(struct script_command *c, const struct script_line *line, int *word)
 {

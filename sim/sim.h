@@ -55,6 +55,9 @@ const char *errno_name(int error);
 /* The positive errno, 0 when there is no such name. */
 int errno_number(const char *name);
 
+/* A word as a shell takes it: in quotes, where it needs them. */
+void print_shell_word(FILE *out, const char *word);
+
 /* A whole text file, "-": stdin; to be freed. NULL and errno; EINVAL: it holds a byte of zero. */
 char *sim_read_text(const char *path);
 

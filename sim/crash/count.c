@@ -22,6 +22,7 @@ void crash_counts_add(struct crash_counts *to, const struct crash_counts *n)
 	to->points += n->points;
 	to->complete += n->complete;
 	to->sampled += n->sampled;
+	to->left_out += n->left_out;
 	to->states += n->states;
 	to->images += n->images;
 	to->outcomes += n->outcomes;
@@ -55,7 +56,8 @@ static void print_many(crash_many n, FILE *out)
 
 void crash_counts_print(const struct crash_counts *n, FILE *out)
 {
-	fprintf(out, "%llu workloads, %llu events\n", (unsigned long long)n->workloads, (unsigned long long)n->events);
+	fprintf(out, "%llu workload%s, %llu events\n", (unsigned long long)n->workloads, n->workloads == 1 ? "" : "s",
+		(unsigned long long)n->events);
 	fprintf(out, "%llu moments -> %llu states -> %llu distinct images -> %llu distinct outcomes\n",
 	       (unsigned long long)n->points, (unsigned long long)n->states, (unsigned long long)n->images,
 	       (unsigned long long)n->outcomes);
@@ -69,9 +71,13 @@ void crash_counts_print(const struct crash_counts *n, FILE *out)
 	fprintf(out, "%llu writes of metadata lost or misplaced: %llu detected, %llu harmless, %llu nothing can tell (the last record or superblock)\n",
 	       (unsigned long long)n->damaged, (unsigned long long)n->detected, (unsigned long long)n->harmless,
 	       (unsigned long long)n->undetectable);
-	if (n->sampled)
-		fprintf(out, "bounded: all states at %llu moments, samples at %llu\n", (unsigned long long)n->complete,
-		       (unsigned long long)n->sampled);
+	if (n->sampled || n->left_out)
+		fprintf(out, "bounded: all states at %llu moments, samples at %llu", (unsigned long long)n->complete,
+			(unsigned long long)n->sampled);
+	if (n->left_out)
+		fprintf(out, ", none at %llu (--points)", (unsigned long long)n->left_out);
+	if (n->sampled || n->left_out)
+		fputc('\n', out);
 	else
 		fprintf(out, "exhaustive: at each moment all states that the crash model allows\n");
 }

@@ -76,6 +76,7 @@ struct crash_counts {
 	u64 workloads, events;
 	u64 points;		/* moments at which the power was cut */
 	u64 complete, sampled;	/* of them: all states tried, or some */
+	u64 left_out;		/* moments of a log at which it was not */
 	u64 states;		/* of the disks that were loaded and judged */
 	u64 images;		/* of them, different ones (within their workload) */
 	u64 outcomes;		/* different contents that were found (within their workload) */
@@ -128,6 +129,7 @@ struct crash {
 	sector_t snapshot_sectors;	/* to be read of each */
 	u32 first;			/* the power is cut after this event and later ones */
 	u8 *points;			/* of them, by number, only where this is not 0; NULL: after all */
+	bool share;			/* of a life that another unit counts */
 	struct hash_set images, outcomes;
 	struct crash_counts counts;
 	struct walk *walk;		/* the innermost */

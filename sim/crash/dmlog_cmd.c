@@ -123,13 +123,16 @@ void dmlog_print_arguments(const struct dmlog_arguments *a, FILE *out)
 {
 	const struct dmlog_part *part = a->options.part;
 
-	fprintf(out, " --log-writes %s", a->options.path);
+	fprintf(out, " --log-writes ");
+	print_shell_word(out, a->options.path);
 	for (u32 d = 0; d < CRASH_DISKS; d++)
 		if (part[d].sectors)
 			fprintf(out, " --%s %llu+%llu", crash_disk_names[d],
 				(unsigned long long)part[d].start, (unsigned long long)part[d].sectors);
-	if (a->options.table)
-		fprintf(out, " --table '%s'", a->options.table);
+	if (a->options.table) {
+		fprintf(out, " --table ");
+		print_shell_word(out, a->options.table);
+	}
 }
 
 /* ---- --write-log ---- */

@@ -196,6 +196,7 @@ static bool read_entries(struct reader *r)
 /* What has to be known before anything else. */
 static bool read_places(struct reader *r)
 {
+	const struct dmlog_part *origin, *store;
 	struct dmlog_marks *m = &r->marks;
 
 	for (u32 i = 0; i < r->nr; i++) {
@@ -214,6 +215,12 @@ static bool read_places(struct reader *r)
 	}
 	if (!m->options->part[CRASH_ORIGIN].sectors || !m->options->part[CRASH_STORE].sectors)
 		return fail(r, "neither options nor marks say where origin and store are");
+	origin = &m->options->part[CRASH_ORIGIN];
+	store = &m->options->part[CRASH_STORE];
+	if (origin->start < store->start + store->sectors && store->start < origin->start + origin->sectors)
+		return fail(r, "the origin %llu+%llu and the store %llu+%llu overlap", (unsigned long long)origin->start,
+			    (unsigned long long)origin->sectors, (unsigned long long)store->start,
+			    (unsigned long long)store->sectors);
 	return true;
 }
 

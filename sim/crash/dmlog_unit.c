@@ -108,7 +108,8 @@ static u64 choose(u8 *points, const u8 *classes, u32 events, u8 class, u64 nr, u
 	return want;
 }
 
-static u8 *choose_points(const struct life *life, const struct dmlog_unit *u)
+/* @left_out: how many are of no share. */
+static u8 *choose_points(const struct life *life, const struct dmlog_unit *u, u64 *left_out)
 {
 	u8 *points = calloc(life->nr + 1, 1), *classes = calloc(life->nr + 1, 1);
 	u64 nr[NR_CLASSES] = { 0 }, left = u->options.points, share = 0;
@@ -126,6 +127,7 @@ static u8 *choose_points(const struct life *life, const struct dmlog_unit *u)
 	for (u32 n = 1; n <= life->nr; n++)
 		if (points[n] && share++ % u->shares != u->share)
 			points[n] = 0;
+	*left_out = life->nr - share;
 	free(classes);
 	return points;
 }
@@ -136,13 +138,16 @@ static bool record(struct crash_unit *unit, struct crash *c, struct life *life)
 {
 	struct dmlog_unit *u = unit->context;
 	struct dmlog_options o = u->options;
+	u64 left_out;
 
 	if (o.table)
 		life->table = strdup(o.table);
 	if (!dmlog_read(&o, life, &u->summary, unit->error, sizeof(unit->error)) ||
 	    !prepare(&o, &u->summary, c, life, unit->error, sizeof(unit->error)))
 		return false;
-	c->points = choose_points(life, u);
+	c->points = choose_points(life, u, &left_out);
+	c->share = u->share;
+	c->counts.left_out = u->share ? 0 : left_out;
 	return true;
 }
 

@@ -42,15 +42,45 @@ static u32 given(const struct walk *w, const struct choice *ch)
 	for (u32 i = 0; i < cut->nr_decisions; i++) {
 		const struct crash_decision *d = &cut->decisions[i];
 
-		if (d->disk != ch->disk || d->sector != ch->sector)
-			continue;
-		if (d->option < ch->nr)
-			return d->option;
-		snprintf(w->c->cut_error, sizeof(w->c->cut_error),
-			 "after event %u sector %llu of the %s has alternatives 0 to %u, not %u", cut->event,
-			 (unsigned long long)d->sector, crash_disk_names[d->disk], ch->nr - 1, d->option);
+		if (d->disk == ch->disk && d->sector == ch->sector)
+			return min(d->option, ch->nr - 1);
 	}
 	return 0;
+}
+
+/* Of the sector that the decision is about, looked at or not: so many. */
+static u32 alternatives(const struct image *im, const struct crash_decision *d)
+{
+	u32 most = 1;
+
+	for (u32 i = 0; i < im->nr_choices; i++)
+		if (im->choices[i].disk == d->disk && im->choices[i].sector == d->sector)
+			most = max(most, im->choices[i].nr);
+	return most;
+}
+
+static bool can_be_given(const struct walk *w)
+{
+	const struct crash_cut *cut = given_cut(w);
+	const size_t size = sizeof(w->c->cut_error);
+	char *error = w->c->cut_error;
+	int n;
+
+	for (u32 i = 0; i < cut->nr_decisions; i++) {
+		const struct crash_decision *d = &cut->decisions[i];
+		u32 nr = alternatives(&w->c->im, d);
+
+		if (d->option < nr)
+			continue;
+		n = snprintf(error, size, "after event %u sector %llu of the %s has ", cut->event,
+			     (unsigned long long)d->sector, crash_disk_names[d->disk]);
+		if (nr > 1)
+			snprintf(error + n, size - n, "alternatives 0 to %u, not %u", nr - 1, d->option);
+		else
+			snprintf(error + n, size - n, "one content only: alternative 0, not %u", d->option);
+		return false;
+	}
+	return true;
 }
 
 /*
@@ -205,5 +235,7 @@ void search_samples(struct walk *w, u32 phase)
 void search_given(struct walk *w, u32 phase)
 {
 	w->c->cuts_tried = max(w->c->cuts_tried, w->depth);
+	if (!can_be_given(w))
+		return;
 	try_policy(w, phase, GIVEN, 0);
 }

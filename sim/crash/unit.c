@@ -267,8 +267,8 @@ static void judge(const struct crash_options *o, struct crash *c)
 	}
 	c->options = o;
 	c->first = first_event();
-	c->counts.workloads = 1;
-	c->counts.events = unit.life.nr;
+	c->counts.workloads = !c->share;
+	c->counts.events = c->share ? 0 : unit.life.nr;
 	c->table = recovery_table(c, unit.life.table);
 	c->snapshot_sectors = snapshot_sectors(c);
 	snprintf(c->device, sizeof(c->device), "%s", unit.life.device);

@@ -58,6 +58,7 @@ static const struct argp_option explore_options[] = {
 	{ NULL, 0, NULL, 0, NULL, 0 },
 };
 
+#define MAX_STEPS 5000	/* of a schedule, unless said otherwise */
 /* Schedules with one preemption less that are looked at for a finding. */
 #define SHRINK_RUNS 20000
 
@@ -224,6 +225,19 @@ static bool show(const struct search_options *options, const struct subject *s, 
 	return r.found;
 }
 
+static void print_reproducer(const struct explore_arguments *a, const struct subject *s, const char *schedule)
+{
+	printf("%s: reproduce: multisnap explore%s%s%s", s->name, a->crash ? " --crash" : "",
+	       a->search.no_races ? " --no-races" : "", a->search.no_late_stores ? " --no-late-stores" : "");
+	if (a->search.max_steps != MAX_STEPS)
+		printf(" --max-steps %u", a->search.max_steps);
+	printf(" --schedule ");
+	print_shell_word(stdout, schedule);
+	putchar(' ');
+	print_shell_word(stdout, s->name);
+	putchar('\n');
+}
+
 static int report(const struct explore_arguments *a, const struct subject *s, struct search_result *found)
 {
 	char path[4096];
@@ -240,8 +254,7 @@ static int report(const struct explore_arguments *a, const struct subject *s, st
 		return SIM_EXIT_USAGE;
 	}
 	show(&a->search, s, found);
-	printf("%s: reproduce: multisnap explore%s --schedule %s %s\n", s->name, a->crash ? " --crash" : "", path,
-	       s->name);
+	print_reproducer(a, s, path);
 	return SIM_EXIT_FOUND;
 }
 
@@ -301,7 +314,7 @@ static int explore_file(const struct explore_arguments *a, const char *path)
 	struct subject s = { path, a->crash ? power_run : scenario_run, &scenario, 0, 0 };
 	struct search_result given = { 0 };
 
-	if (!scenario.script)
+	if (!scenario.script || !script_repeatable(scenario.script))
 		return SIM_EXIT_USAGE;
 	s.threads = scenario_threads(scenario.script);
 	if (!s.threads) {
@@ -359,7 +372,7 @@ int main(int argc, char **argv)
 		       "Exit status: 0 no finding, 1 finding, 2 usage.",
 	};
 	struct explore_arguments a = {
-		.search = { .seed = 1, .max_runs = NO_LIMIT, .preemptions = NO_LIMIT, .max_steps = 5000, .depth = 3 },
+		.search = { .seed = 1, .max_runs = NO_LIMIT, .preemptions = NO_LIMIT, .max_steps = MAX_STEPS, .depth = 3 },
 	};
 	char name[] = "multisnap explore";
 

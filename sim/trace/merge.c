@@ -127,6 +127,26 @@ static void sift_down(struct merge *merge, unsigned int i)
 	}
 }
 
+/* What one CPU did on one device is in one file of a capture. */
+static bool of_one_capture(const struct merge *merge)
+{
+	for (unsigned int i = 0; i < merge->nr_sources; i++) {
+		const struct source *s = &merge->sources[i];
+
+		for (unsigned int k = 0; s->count && k < i; k++) {
+			const struct source *t = &merge->sources[k];
+			const struct trace_record *a = &t->window[t->head], *b = &s->window[s->head];
+
+			if (!t->count || a->cpu != b->cpu || a->space[1] != b->space[1])
+				continue;
+			trace_fail(s->file->trace, "%s and %s: both are of CPU %u and the same device, so not of one capture",
+				   input_path(t->file->in), input_path(s->file->in), a->cpu);
+			return false;
+		}
+	}
+	return true;
+}
+
 static bool prime(struct merge *merge)
 {
 	for (unsigned int i = 0; i < merge->nr_sources; i++) {
@@ -138,7 +158,7 @@ static bool prime(struct merge *merge)
 	for (unsigned int i = merge->nr_heap / 2; i-- > 0;)
 		sift_down(merge, i);
 	merge->primed = true;
-	return true;
+	return of_one_capture(merge);
 }
 
 enum trace_outcome merge_next(struct merge *merge, struct trace_record *record)
