@@ -9,11 +9,12 @@
 #include "replay.h"
 
 #define MAX_CHUNKS 8
+#define NOT_GIVEN U64_MAX
 #define DEFAULT_CHUNK 16		/* sectors: 8 KiB */
 #define DEFAULT_DEPTH 32
 #define TIMED_DEPTH 4096
 #define ORIGIN_ALIGN 2048ull		/* 1 MiB */
-#define MAX_ORIGIN (1ull << 35)		/* 16 TiB, as the disks */
+#define MAX_DISK (1ull << 35)		/* 16 TiB, as the disks */
 #define STORE_SLACK (131072ull)		/* 64 MiB: superblocks, log, reserve */
 
 struct replay_args {
@@ -21,10 +22,10 @@ struct replay_args {
 	struct replay_trace_options t;
 	sector_t chunks[MAX_CHUNKS];
 	unsigned int nr_chunks;
-	u64 cache_threshold, cache_limit;
+	u64 cache_threshold, cache_limit; /* NOT_GIVEN: the store's own */
 	const char *json;
 	const char **files;
-	bool origin_given, depth_given, verify_given, fit;
+	bool origin_given, depth_given, verify_given;
 };
 
 enum {
@@ -98,23 +99,24 @@ static bool parse_chunks(struct replay_args *a, const char *text)
 	return good && a->nr_chunks;
 }
 
-/* "every=N|every=TIME[,keep=K]" */
-static bool parse_rolling(const char *text, u64 *every_requests, u64 *every_ns, u64 *keep)
+/* "every=N|every=TIME[,keep=K]": each of the two once. */
+static bool parse_rolling(const char *text, struct replay_rolling *rolling, bool by_time)
 {
 	char *copy = strdup(text), *save = NULL, *word;
-	bool good = copy, every = false;
+	bool good = copy;
 
+	memset(rolling, 0, sizeof(*rolling));
 	for (word = strtok_r(copy, ",", &save); word && good; word = strtok_r(NULL, ",", &save)) {
-		if (!strncmp(word, "every=", 6)) {
-			every = true;
-			good = (parse_u64(word + 6, every_requests) && *every_requests) ||
-			       (every_ns && parse_duration_ns(word + 6, every_ns) && *every_ns);
-		} else {
-			good = !strncmp(word, "keep=", 5) && parse_u64(word + 5, keep) && *keep;
-		}
+		if (!strncmp(word, "every=", 6))
+			good = !rolling->every_requests && !rolling->every_ns &&
+			       (parse_u64(word + 6, &rolling->every_requests) ||
+				(by_time && parse_duration_ns(word + 6, &rolling->every_ns)));
+		else
+			good = !rolling->keep && !strncmp(word, "keep=", 5) &&
+			       parse_u64(word + 5, &rolling->keep) && rolling->keep;
 	}
 	free(copy);
-	return good && every;
+	return good && (rolling->every_requests || rolling->every_ns);
 }
 
 static bool parse_model(const char *text, enum disk_model *model)
@@ -148,8 +150,15 @@ static bool parse_share(const char *text, double *share)
 	return true;
 }
 
+static bool parse_disk_size(const char *text, sector_t *sectors)
+{
+	return parse_size_sectors(text, sectors) && *sectors && *sectors <= MAX_DISK;
+}
+
 static error_t parse_target(int key, char *arg, struct replay_args *a, bool *good)
 {
+	struct replay_rolling subsnaps;
+
 	switch (key) {
 	case OPT_STORE:
 		a->o.store = arg;
@@ -158,20 +167,21 @@ static error_t parse_target(int key, char *arg, struct replay_args *a, bool *goo
 		*good = parse_chunks(a, arg);
 		return 0;
 	case OPT_CACHE_THRESHOLD:
-		*good = parse_u64(arg, &a->cache_threshold);
+		*good = parse_u64(arg, &a->cache_threshold) && a->cache_threshold < NOT_GIVEN;
 		return 0;
 	case OPT_CACHE_LIMIT:
-		*good = parse_u64(arg, &a->cache_limit);
+		*good = parse_u64(arg, &a->cache_limit) && a->cache_limit < NOT_GIVEN;
 		return 0;
 	case OPT_PRESERVE:
 		a->o.preserve_on_error = true;
 		return 0;
 	case OPT_SNAPSHOTS:
-		*good = parse_rolling(arg, &a->o.snapshots.every_requests, &a->o.snapshots.every_ns,
-				      &a->o.snapshots.keep);
+		*good = parse_rolling(arg, &a->o.snapshots, true);
 		return 0;
 	case OPT_SUBSNAPS:
-		*good = parse_rolling(arg, &a->o.subsnap_every, NULL, &a->o.subsnap_keep);
+		*good = parse_rolling(arg, &subsnaps, false);
+		a->o.subsnap_every = subsnaps.every_requests;
+		a->o.subsnap_keep = subsnaps.keep;
 		return 0;
 	case OPT_SNAP_READS:
 		*good = parse_u64(arg, &a->o.snapshot_reads);
@@ -199,14 +209,14 @@ static error_t parse_devices(int key, char *arg, struct replay_args *a, bool *go
 		a->depth_given = true;
 		return 0;
 	case OPT_ORIGIN_SIZE:
-		*good = parse_size_sectors(arg, &a->o.origin_sectors) && a->o.origin_sectors;
+		*good = parse_disk_size(arg, &a->o.origin_sectors);
 		a->origin_given = true;
 		return 0;
 	case OPT_STORE_SIZE:
-		*good = parse_size_sectors(arg, &a->o.store_sectors) && a->o.store_sectors;
+		*good = parse_disk_size(arg, &a->o.store_sectors);
 		return 0;
 	case OPT_FIT:
-		a->fit = true;
+		a->o.fit = true;
 		return 0;
 	case OPT_PAST_END:
 		*good = either(arg, "refuse", "wrap", &wrap);
@@ -286,7 +296,7 @@ static const char *expected(const struct argp_option *o)
 		return "a number from 1 to 1048576";
 	case OPT_ORIGIN_SIZE:
 	case OPT_STORE_SIZE:
-		return "a size of whole sectors, such as 64M or 100s";
+		return "a size of whole sectors up to 16T, such as 64M or 100s";
 	case OPT_BLOCK_SIZE:
 		return "512, 1024, 2048 or 4096";
 	case OPT_MAX_BAD:
@@ -361,14 +371,14 @@ static sector_t store_size(const struct replay_args *a, const struct replay_exte
 	    !__builtin_mul_overflow(most, rolls + a->o.initial_snapshots, &most) && most < sectors)
 		sectors = most;
 	sectors += sectors / 4 + STORE_SLACK + 4096 * a->o.chunk;
-	return min((sectors + 2047) & ~2047ull, MAX_ORIGIN);
+	return min((sectors + 2047) & ~2047ull, MAX_DISK);
 }
 
 static bool size_origin(struct replay_args *a, const struct replay_extent *e)
 {
 	if (!a->origin_given)
 		a->o.origin_sectors = max((e->end + ORIGIN_ALIGN - 1) & ~(ORIGIN_ALIGN - 1), ORIGIN_ALIGN);
-	if (a->o.origin_sectors <= MAX_ORIGIN)
+	if (a->o.origin_sectors <= MAX_DISK)
 		return true;
 	sim_message("%s: needs an origin of %llu sectors; more than 16 TiB cannot be simulated: see --origin-size and --past-end",
 		    a->files[0], a->o.origin_sectors);
@@ -379,20 +389,18 @@ static bool size_origin(struct replay_args *a, const struct replay_extent *e)
 
 static char *command_line(int argc, char **argv)
 {
-	size_t size = 1;
-	char *line;
+	char *line = NULL;
+	size_t size;
+	FILE *out = open_memstream(&line, &size);
 
-	for (int i = 0; i < argc; i++)
-		size += strlen(argv[i]) + 3;
-	line = calloc(1, size);
-	for (int i = 0; line && i < argc; i++) {
-		bool quote = i && strpbrk(argv[i], " '\"$*?;&|<>()");
-
-		strcat(line, i ? " " : "");
-		strcat(line, quote ? "'" : "");
-		strcat(line, argv[i]);
-		strcat(line, quote ? "'" : "");
+	if (!out)
+		return NULL;
+	fputs(argv[0], out); /* two words: multisnap replay */
+	for (int i = 1; i < argc; i++) {
+		fputc(' ', out);
+		print_shell_word(out, argv[i]);
 	}
+	fclose(out);
 	return line;
 }
 
@@ -421,7 +429,7 @@ static int report(const struct replay_args *a, struct replay_trace *trace, const
 	if (to_file)
 		r |= fclose(out);
 	if (!a->json || to_file)
-		replay_report(stdout, name, format, e, &a->o, results, a->nr_chunks);
+		replay_report(stdout, name, format, e, replay_trace_stats(trace), &a->o, results, a->nr_chunks);
 	return r;
 }
 
@@ -461,7 +469,7 @@ static int run_all(struct replay_args *a, struct replay_trace *trace, struct rep
 			a->o.store_sectors = store_size(a, e);
 		if (replay_run(replay_trace_source(trace), e, &a->o, &results[i]))
 			return SIM_EXIT_USAGE;
-		if (a->fit && !results[i].error)
+		if (a->o.fit && !results[i].error)
 			results[i].fit = replay_fit(replay_trace_source(trace), e, &a->o, &results[i]);
 	}
 	if (report(a, trace, results))
@@ -472,12 +480,12 @@ static int run_all(struct replay_args *a, struct replay_trace *trace, struct rep
 /* The store arguments of the table. */
 static void store_args(const struct replay_args *a, char *buf, size_t size)
 {
-	int n = 2 * (!!a->cache_threshold + !!a->cache_limit), used;
+	bool threshold = a->cache_threshold != NOT_GIVEN, limit = a->cache_limit != NOT_GIVEN;
+	int used = snprintf(buf, size, "%d", 2 * (threshold + limit));
 
-	used = snprintf(buf, size, "%d", n);
-	if (a->cache_threshold)
+	if (threshold)
 		used += snprintf(buf + used, size - used, " cache-threshold %llu", a->cache_threshold);
-	if (a->cache_limit)
+	if (limit)
 		snprintf(buf + used, size - used, " cache-limit %llu", a->cache_limit);
 }
 
@@ -486,7 +494,7 @@ int cmd_replay(int argc, char **argv)
 	struct replay_args a = {
 		.o = { .store = "mikulas", .block_size = 512, .model = DISK_RAM, .seed = 1,
 		       .strategy = SIM_FIFO, .verify = true, .progress = true },
-		.chunks = { DEFAULT_CHUNK }, .nr_chunks = 1,
+		.chunks = { DEFAULT_CHUNK }, .nr_chunks = 1, .cache_threshold = NOT_GIVEN, .cache_limit = NOT_GIVEN,
 	};
 	char *line = command_line(argc, argv), args[128];
 	struct replay_result *results;
@@ -500,6 +508,7 @@ int cmd_replay(int argc, char **argv)
 		abort();
 	argp_parse(&argp, argc, argv, 0, NULL, &a);
 	a.t.files = a.files;
+	a.t.block_size = a.o.block_size;
 	if (!a.depth_given)
 		a.o.depth = a.o.timed ? TIMED_DEPTH : DEFAULT_DEPTH;
 	store_args(&a, args, sizeof(args));

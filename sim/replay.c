@@ -82,14 +82,19 @@ void replay_found(struct replay *r, const struct oracle_mismatch *m, u64 positio
 		sim_message("reproduce: %s", r->options->reproducer);
 }
 
-static void io_failed(struct replay *r, const struct replay_bio *b, bool snapshot, int error)
+void replay_failed(struct replay *r, const struct replay_bio *b, int error, bool read_back)
 {
-	u64 n = snapshot ? r->snapshot_failures++ : r->origin_failures++;
+	static const char *const names[REPLAY_NR_OPS] = { "read", "write", "flush", "discard", "write-zeroes" };
+	u64 n = b->snapshot ? r->snapshot_failures++ : r->origin_failures++;
+	char *first = r->first_failure[b->snapshot], line[sizeof(r->first_failure[0])];
 
+	snprintf(line, sizeof(line), "record %llu: %s: %s of sector %llu of %s ends with %s", b->position,
+		 read_back ? "read-back" : "request", names[b->op], b->sector,
+		 b->snapshot ? "a snapshot" : "the origin", errno_name(error));
+	if (!*first)
+		memcpy(first, line, sizeof(line));
 	if (r->options->log && n < REPLAY_MAX_PRINTED)
-		sim_message("%s: record %llu: %s of the %s ends with %s", r->options->trace_name,
-			    b->position, replay_op_names[b->op], snapshot ? "snapshots" : "origin",
-			    errno_name(error));
+		sim_message("%s: %s", r->options->trace_name, line);
 }
 
 static void bio_ended(struct bio *bio)
@@ -103,7 +108,7 @@ static void bio_ended(struct bio *bio)
 	if (b->counted)
 		histogram_add(&r->result->latency[b->op], sim_now_ns() - b->start_ns);
 	if (error)
-		io_failed(r, b, !b->empty_flush && b->oracle.device != r->origin, error);
+		replay_failed(r, b, error, false);
 	if (!b->empty_flush && r->oracle) {
 		u32 sectors = b->oracle.sectors;
 
@@ -159,6 +164,8 @@ static void issue_one(struct replay *r, struct block_device *bdev, struct oracle
 	b->position = position;
 	b->empty_flush = !sectors;
 	b->start_ns = sim_now_ns();
+	b->snapshot = bdev != r->bdev;
+	b->sector = sector;
 	b->oracle.device = device;
 	if (sectors && r->oracle)
 		oracle_begin(r->oracle, &b->oracle, device, ops[op].oracle, sector, sectors, write_no);
@@ -244,8 +251,8 @@ static void do_request(struct replay *r, struct replay_request *q, u64 start_ns)
 		flags |= REQ_META;
 	if (!place(r, q))
 		return;
-	if (r->options->timed && q->time_ns + start_ns > sim_now_ns())
-		sim_sleep_ns(q->time_ns + start_ns - sim_now_ns());
+	if (r->options->timed && q->time_ns + start_ns > replay_now_ns(r))
+		sim_sleep_ns(q->time_ns + start_ns - replay_now_ns(r));
 	r->result->requests[q->op]++;
 	r->result->sectors[q->op] += q->sectors;
 	replay_issue(r, r->bdev, r->origin, q->op, flags, q->sector, q->sectors, q->position, true);
@@ -277,7 +284,7 @@ static void issue_all(struct replay *r)
 				      r->nr_snaps);
 	}
 	replay_wait(r, 0);
-	r->result->duration_ns = sim_now_ns() - start_ns;
+	r->result->duration_ns = replay_now_ns(r) - start_ns;
 	r->result->total = r->issued;
 }
 
@@ -313,14 +320,22 @@ static bool start_target(struct replay *r)
 	if (!e)
 		e = dmctl_resume(REPLAY_DEVICE);
 	if (e) {
-		sim_message("the target does not start: %s%s%s (table \"%s\")", errno_name(e),
-			    error ? ": " : "", error ? error : "", table);
+		if (!o->quiet)
+			sim_message("the target does not start: %s%s%s (table \"%s\")", errno_name(e),
+				    error ? ": " : "", error ? error : "", table);
 		r->setup_error = e;
 		return false;
 	}
 	r->bdev = disk_bdev(REPLAY_DEVICE);
 	r->result->format = *disk_counts(r->store_disk);
 	return true;
+}
+
+static void count_failures(struct replay *r, u64 failures, const char *first)
+{
+	r->result->failed += failures;
+	if (*first)
+		sim_message("%s: %s", r->options->trace_name, first);
 }
 
 static void finish(struct replay *r)
@@ -331,12 +346,15 @@ static void finish(struct replay *r)
 		r->result->error = status.error;
 		r->result->allocated = status.allocated;
 		r->result->metadata = status.metadata;
+		r->result->snapshots_live = status.error && !r->options->preserve_on_error ? 0 : status.nr_snapshots;
 	}
 	/* What failed because the snapshots had been given up, or the origin stopped, failed rightly. */
-	r->result->failed = status.error ? 0 : r->snapshot_failures;
 	if (!status.error || !r->options->preserve_on_error)
-		r->result->failed += r->origin_failures;
-	r->result->snapshots_live = r->nr_snaps;
+		count_failures(r, r->origin_failures, r->first_failure[0]);
+	if (!status.error)
+		count_failures(r, r->snapshot_failures, r->first_failure[1]);
+	if (r->result->failed && !r->result->mismatches && r->options->reproducer)
+		sim_message("reproduce: %s", r->options->reproducer);
 }
 
 static void replay_thread(void *arg)

@@ -47,7 +47,7 @@ struct replay_source {
 struct replay_extent {
 	u64 requests[REPLAY_NR_OPS];
 	u64 bytes[REPLAY_NR_OPS];
-	u64 unaligned;		/* rounded outward to sectors */
+	u64 unaligned;		/* rounded outward to blocks */
 	u64 with_fua, with_preflush;
 	u64 duration_ns;
 	u64 nr_devices;
@@ -65,7 +65,7 @@ struct replay_trace_options {
 	const char *format, *time_unit, *offset_unit;
 	bool force;
 	double max_bad;
-	bool quiet_bad;		/* do not print bad records */
+	unsigned int block_size;/* logical, in bytes, to which requests are rounded outward; 0: 512 */
 };
 
 /* Reads the trace once. NULL, with a message printed, when it cannot be read. */
@@ -112,6 +112,7 @@ struct replay_options {
 	u64 verify_every;		/* full read-back after so many requests; 0: at the end only */
 	bool verify_deleted;		/* read snapshots back in full before they are deleted, not in part */
 	bool races;			/* issue overlapping requests without waiting */
+	bool fit;			/* the smallest store is searched: a result has it, or that run failed */
 	bool settle;			/* settle at the end, before the counts are taken */
 	bool progress;
 	enum replay_past_end past_end;
@@ -157,7 +158,7 @@ struct replay_result {
 	u64 duration_ns;			/* simulated, to the end of the last request */
 	/* space, in sectors */
 	sector_t origin_sectors, store_sectors, chunk;
-	sector_t fit;			/* the smallest store that does, if that was searched */
+	sector_t fit;			/* the smallest store that does, if that was searched and found */
 	u64 allocated, metadata, allocated_peak, metadata_peak;
 	u64 allocated_start, metadata_start;	/* before the first request */
 	struct replay_sample samples[REPLAY_SAMPLES];
@@ -184,10 +185,10 @@ sector_t replay_fit(struct replay_source *source, const struct replay_extent *ex
 
 /* ---- report ---- */
 
-/* Results side by side, one for each chunk size. */
+/* Results side by side, one for each chunk size. @stats: of the trace, or NULL. */
 void replay_report(FILE *out, const char *name, const char *format, const struct replay_extent *extent,
-		   const struct replay_options *options, const struct replay_result *results,
-		   unsigned int nr);
+		   const struct trace_stats *stats, const struct replay_options *options,
+		   const struct replay_result *results, unsigned int nr);
 /* 0 or -1 (cannot be written). */
 int replay_report_json(FILE *out, const char *name, const char *format,
 		       const struct replay_extent *extent, const struct trace_stats *stats,

@@ -22,6 +22,39 @@ void replay_store_event(void *context, const struct disk_log_event *ev)
 	r->copies_at_record = copied;
 }
 
+static struct replay_reads reads_now(struct replay *r)
+{
+	const struct disk_counts *origin = disk_counts(r->origin_disk), *store = disk_counts(r->store_disk);
+
+	return (struct replay_reads){
+		.ns = sim_now_ns(), .bios = sim_counts()->bios, .origin = origin->reads,
+		.origin_sectors = origin->sectors_read, .store = store->reads,
+		.store_sectors = store->sectors_read,
+	};
+}
+
+void replay_counts_pause(struct replay *r)
+{
+	r->paused = reads_now(r);
+}
+
+void replay_counts_go_on(struct replay *r)
+{
+	struct replay_reads now = reads_now(r), *out = &r->left_out;
+
+	out->ns += now.ns - r->paused.ns;
+	out->bios += now.bios - r->paused.bios;
+	out->origin += now.origin - r->paused.origin;
+	out->origin_sectors += now.origin_sectors - r->paused.origin_sectors;
+	out->store += now.store - r->paused.store;
+	out->store_sectors += now.store_sectors - r->paused.store_sectors;
+}
+
+u64 replay_now_ns(const struct replay *r)
+{
+	return sim_now_ns() - r->left_out.ns;
+}
+
 #define DIFF(field) (a.field - b->field)
 
 static struct disk_counts counts_since(struct disk *disk, const struct disk_counts *b)
@@ -69,6 +102,11 @@ void replay_counts_end(struct replay *r, const struct replay_counts *start)
 	result->origin = counts_since(r->origin_disk, &start->origin);
 	result->store = counts_since(r->store_disk, &start->store);
 	result->sim = sim_since(&start->sim);
+	result->origin.reads -= r->left_out.origin;
+	result->origin.sectors_read -= r->left_out.origin_sectors;
+	result->store.reads -= r->left_out.store;
+	result->store.sectors_read -= r->left_out.store_sectors;
+	result->sim.bios -= r->left_out.bios;
 	result->copied_chunks = result->sim.copy_destinations;
 	result->copied_sectors = result->copied_chunks * r->options->chunk;
 	result->metadata_sectors = result->store.meta_sectors_written;

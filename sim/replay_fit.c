@@ -1,57 +1,59 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The smallest store that a replay gets by with: by trying. What a store has allocated at most is less than that, for it
- * keeps a reserve, and what it sets aside depends on its size. Runs for this are not verified: only whether the
- * store was full counts.
+ * The smallest store that a replay gets by with: by trying. What a store has allocated at most tells little: the store keeps
+ * a reserve, and the metadata that it sets aside grows with its size. Runs for this are not verified: only whether the store
+ * was full counts.
  */
 #include "replay.h"
 
 #define FIT_STEP 2048ull	/* 1 MiB: sizes tried are multiples of it */
 #define FIT_SHARE 200		/* as exact as the 200th part */
 
-static bool fits(struct replay_source *source, const struct replay_extent *extent,
-		 struct replay_options *o, struct replay_result *result, sector_t size)
+struct fit {
+	struct replay_source *source;
+	const struct replay_extent *extent;
+	struct replay_options options;
+	sector_t low, high;		/* the one does not suffice, the other does */
+};
+
+static void try(struct fit *f, sector_t size)
 {
-	o->store_sectors = size;
-	return !replay_run(source, extent, o, result) && !result->error;
+	static struct replay_result result;
+
+	size -= size % FIT_STEP;
+	if (size <= f->low)
+		size = f->low + FIT_STEP;
+	if (size >= f->high)
+		return;
+	if (f->options.progress && progress_due())
+		progress_show("trying a store of %llu MiB", size / FIT_STEP);
+	f->options.store_sectors = size;
+	if (!replay_run(f->source, f->extent, &f->options, &result) && !result.error)
+		f->high = size;
+	else
+		f->low = size;
 }
 
 sector_t replay_fit(struct replay_source *source, const struct replay_extent *extent,
 		    const struct replay_options *options, const struct replay_result *known)
 {
-	static struct replay_result result;
-	struct replay_options o = *options;
-	sector_t low, high = known->store_sectors;
+	struct fit f = { .source = source, .extent = extent, .options = *options, .high = known->store_sectors };
+	/* It is near what the data took: steps away from there, each twice as large, until it lies between two. */
+	sector_t near = known->allocated_peak - min(known->metadata_peak, known->allocated_peak);
+	sector_t step = near / 64 + FIT_STEP;
 
-	o.verify = false;
-	o.races = false;
-	o.quiet = true;
-	o.save_store = NULL;
-	o.save_origin = NULL;
-	/* Never below what was in use, and often not much above. */
-	low = known->allocated_peak / FIT_STEP * FIT_STEP;
-	for (sector_t more = low / 64 + 4 * FIT_STEP; low + more < high; more *= 2) {
-		sector_t size = (low + more + FIT_STEP - 1) / FIT_STEP * FIT_STEP;
-
-		if (size < high && fits(source, extent, &o, &result, size)) {
-			high = size;
-			break;
-		}
-		if (size < high)
-			low = size;
-	}
-	while (high - low > FIT_STEP && high - low > high / FIT_SHARE) {
-		sector_t middle = (low + (high - low) / 2) / FIT_STEP * FIT_STEP;
-
-		if (middle <= low)
-			middle = low + FIT_STEP;
-		if (o.progress && progress_due())
-			progress_show("trying a store of %llu MiB", middle / FIT_STEP);
-		if (fits(source, extent, &o, &result, middle))
-			high = middle;
-		else
-			low = middle;
-	}
+	f.options.verify = false;
+	f.options.races = false;
+	f.options.quiet = true;
+	f.options.save_store = NULL;
+	f.options.save_origin = NULL;
+	try(&f, near);
+	for (; f.low + step < f.high && f.high == known->store_sectors; step *= 2)
+		try(&f, f.low + step);
+	for (; !f.low && f.high > FIT_STEP; step *= 2)
+		try(&f, f.high - min(step, f.high));
+	while (f.high - f.low > FIT_STEP && f.high - f.low > f.high / FIT_SHARE)
+		try(&f, f.low + (f.high - f.low) / 2);
 	progress_clear();
-	return high;
+	return f.high;
 }

@@ -36,8 +36,15 @@ struct replay_bio {
 	u64 position;		/* of the request in the trace */
 	int error;		/* of a read-back */
 	u8 op;			/* enum replay_op */
+	sector_t sector;
+	bool snapshot;		/* to one of them, not to the origin */
 	bool empty_flush;
 	bool counted;		/* its latency is part of the report */
+};
+
+/* What reading back adds to. */
+struct replay_reads {
+	u64 ns, bios, origin, origin_sectors, store, store_sectors;
 };
 
 struct replay {
@@ -62,12 +69,14 @@ struct replay {
 	u64 nr_snaps, max_snaps;
 	u64 nr_first_level;		/* among them */
 	u64 issued;			/* requests */
-	u64 next_snapshot_ns;
+	u64 period_ns;			/* when the present period of every=TIME began */
 	u64 last_write_sector, last_write_sectors;
 	bool stopped_snapshots;		/* the target has an error: no more of them */
 
 	u64 snapshot_failures, origin_failures; /* I/O that ended with an error */
+	char first_failure[2][160];	/* of the origin's and of the snapshots', in words */
 	u64 copies_at_record;		/* copied chunks when the last record was written */
+	struct replay_reads paused, left_out; /* reading back, which does not count */
 	char *status;
 	size_t status_size;
 };
@@ -86,6 +95,8 @@ void replay_issue(struct replay *r, struct block_device *bdev, struct oracle_dev
 struct replay_bio *replay_bio_get(struct replay *r, u32 sectors);
 void replay_bio_put(struct replay_bio *b);
 void replay_found(struct replay *r, const struct oracle_mismatch *m, u64 position, const char *when);
+/* A bio ended with @error; whether rightly, is known at the end. @read_back: it was none of the trace's. */
+void replay_failed(struct replay *r, const struct replay_bio *b, int error, bool read_back);
 u32 replay_random(struct replay *r, u32 n);
 
 /* replay_counts.c */
@@ -95,6 +106,11 @@ struct replay_counts {
 };
 void replay_counts_begin(struct replay *r, struct replay_counts *start);
 void replay_counts_end(struct replay *r, const struct replay_counts *start);
+/* Between the two the replay reads back for itself: its reads, and the time that they take, do not count. */
+void replay_counts_pause(struct replay *r);
+void replay_counts_go_on(struct replay *r);
+/* The simulated clock, without those times. */
+u64 replay_now_ns(const struct replay *r);
 void replay_store_event(void *context, const struct disk_log_event *ev);
 
 /* replay_snaps.c */

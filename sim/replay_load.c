@@ -4,7 +4,7 @@
  *
  * The trace is read once in full before the replay: how large each address space (device, LUN, volume) is, what there
  * is of each kind. The address spaces are then laid side by side, each begins at a multiple of 1 MiB.
- * Requests that are not whole sectors are rounded outward. A trace that is not too long is kept in memory in its short
+ * Requests that are not whole blocks are rounded outward. A trace that is not too long is kept in memory in its short
  * form; a longer one is read again, as often as needed.
  */
 #include <stdlib.h>
@@ -14,6 +14,7 @@
 
 #define ALIGN_SECTORS (1ull << (20 - SECTOR_SHIFT))
 #define KEEP_REQUESTS (1u << 22)
+#define MAX_REPORTS 10	/* bad records shown one by one */
 
 const char *const replay_op_names[REPLAY_NR_OPS] = {
 	"reads", "writes", "flushes", "discards", "write-zeroes",
@@ -29,19 +30,24 @@ struct replay_trace {
 	struct trace *trace;
 	struct replay_extent extent;
 	struct trace_stats stats;
-	bool scanned, quiet_bad;
+	bool scanned;
 	sector_t *ends, *bases;	/* of each address space */
 	u64 nr_spaces, max_spaces;
 	struct replay_request *kept;
 	u64 nr_kept, max_kept, at;
+	u64 block_size, bad;
 };
 
 static void print_bad(void *context, const char *file, uint64_t position, const char *why)
 {
 	struct replay_trace *t = context;
 
-	if (!t->scanned && !t->quiet_bad)
+	if (t->scanned)
+		return;
+	if (++t->bad <= MAX_REPORTS)
 		sim_message("%s:%llu: %s; left out", file, (unsigned long long)position, why);
+	else if (t->bad == MAX_REPORTS + 1)
+		sim_message("further bad records are only counted");
 }
 
 static void must(bool good)
@@ -53,9 +59,10 @@ static void must(bool good)
 }
 
 /* One request, sectors counted inside its own address space. */
-static void convert(const struct trace_request *from, struct replay_request *to, bool *unaligned)
+static void convert(const struct replay_trace *t, const struct trace_request *from, struct replay_request *to,
+		    bool *unaligned)
 {
-	u64 end = from->offset + from->length;
+	u64 end = from->offset + from->length, block = t->block_size;
 
 	memset(to, 0, sizeof(*to));
 	to->time_ns = from->time_ns;
@@ -63,9 +70,11 @@ static void convert(const struct trace_request *from, struct replay_request *to,
 	to->device = (u32)from->device;
 	to->flags = (u8)from->flags;
 	to->op = (u8)from->op;
-	to->sector = bytes_to_sectors(from->offset);
-	to->sectors = bytes_to_sectors(end) + !!(end % SECTOR_SIZE) - to->sector;
-	*unaligned = from->offset % SECTOR_SIZE || from->length % SECTOR_SIZE;
+	to->sector = bytes_to_sectors(from->offset - from->offset % block);
+	to->sectors = bytes_to_sectors(end / block * block) - to->sector;
+	if (end % block)
+		to->sectors += bytes_to_sectors(block);
+	*unaligned = from->offset % block || from->length % block;
 	if (from->op == TRACE_FLUSH)
 		to->sectors = 0;
 }
@@ -112,7 +121,7 @@ static bool scan(struct replay_trace *t)
 	int n;
 
 	while ((n = trace_next(t->trace, &from)) == 1) {
-		convert(&from, &r, &unaligned);
+		convert(t, &from, &r, &unaligned);
 		scan_one(t, &r, unaligned);
 		if (progress_due()) {
 			const struct trace_stats *s = trace_stats(t->trace);
@@ -165,7 +174,7 @@ static int source_next(struct replay_source *source, struct replay_request *requ
 		sim_message("%s", trace_error(t->trace));
 	if (n <= 0)
 		return n;
-	convert(&from, request, &unaligned);
+	convert(t, &from, request, &unaligned);
 	request->sector += t->bases[request->device];
 	return 1;
 }
@@ -196,7 +205,7 @@ struct replay_trace *replay_trace_open(const struct replay_trace_options *option
 	char error[512];
 
 	must(t);
-	t->quiet_bad = options->quiet_bad;
+	t->block_size = options->block_size ? options->block_size : SECTOR_SIZE;
 	t->source.next = source_next;
 	t->source.rewind = source_rewind;
 	t->trace = trace_open(options->files, options->nr_files, &to, error, sizeof(error));

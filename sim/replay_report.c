@@ -3,6 +3,7 @@
  * What a replay says to people: tables, the runs with several chunk sizes side by side, and a few sentences. Everything
  * is computed from counts of the simulation, so that two equal runs print the same bytes.
  */
+#include <errno.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -106,7 +107,7 @@ CELL(group_max, "%llu", (u64)r->group_sizes.max)
 CELL(allocated, "%s", size_of(r->allocated))
 CELL(on_disk_metadata, "%s", size_of(r->metadata))
 CELL(needed, "%s", size_of(r->allocated_peak))
-CELL(fit, "%s", size_of(r->fit))
+CELL(fit, "%s", r->fit ? size_of(r->fit) : "-")
 CELL(store_size, "%s", size_of(r->store_sectors))
 CELL(memory, "%s", size_of(bytes_to_sectors(r->memory_peak + SECTOR_SIZE - 1)))
 CELL(duration, "%s", duration_of(r->duration_ns))
@@ -145,7 +146,7 @@ static void latency_rows(FILE *out, enum replay_op op, const struct replay_resul
 	}
 }
 
-static void requests_table(FILE *out, const struct replay_extent *e)
+static void requests_table(FILE *out, const struct replay_extent *e, const struct trace_stats *stats)
 {
 	char buf[24];
 
@@ -162,8 +163,11 @@ static void requests_table(FILE *out, const struct replay_extent *e)
 	if (e->with_fua)
 		fprintf(out, "  %-*s%*llu\n", LABEL_WIDTH, "data with FUA", COLUMN_WIDTH, e->with_fua);
 	if (e->unaligned)
-		fprintf(out, "  %-*s%*llu\n", LABEL_WIDTH, "rounded outward to sectors", COLUMN_WIDTH,
+		fprintf(out, "  %-*s%*llu\n", LABEL_WIDTH, "rounded outward to blocks", COLUMN_WIDTH,
 			e->unaligned);
+	if (stats && stats->bad)
+		fprintf(out, "  %-*s%*llu\n", LABEL_WIDTH, "records left out, for they are bad", COLUMN_WIDTH,
+			(u64)stats->bad);
 }
 
 static void growth_table(FILE *out, const struct replay_result *r, unsigned int nr)
@@ -227,20 +231,22 @@ static void words(FILE *out, const struct replay_extent *e, const struct replay_
 			100 * ratio((double)q->metadata_sectors, (double)q->copied_sectors), q->records,
 			histogram_mean(&q->group_sizes), size_of(q->allocated_peak));
 		if (q->error)
-			fprintf(out, "  It failed with errno %d after %llu requests: these figures are of an unfinished run.\n",
-				-q->error, q->error_at);
+			fprintf(out, "  It failed with %s after %llu requests: these figures are of an unfinished run.\n",
+				errno_name(q->error), q->error_at);
 	}
-	if (best->fit)
+	if (best->error)
+		fprintf(out, "  How large must the store be? That cannot be told from a run that failed%s.\n",
+			best->error == -ENOSPC ? ": try a larger --store-size, or none" : "");
+	else if (best->fit)
 		fprintf(out, "  How large must the store be? Chunks of %s did with %s and not with less.\n",
 			size_of(best->chunk), size_of(best->fit));
 	else
-		fprintf(out, "  How large must the store be? With chunks of %s it needs %s, and a reserve; with a fifth to spare %s.\n"
-			"  --fit finds the smallest that suffices.\n",
-			size_of(best->chunk), size_of(best->allocated_peak),
-			size_of(best->allocated_peak + best->allocated_peak / 5));
+		fprintf(out, "  How large must the store be? With chunks of %s at most %s were in use, and it keeps a reserve; but a smaller\n"
+			"  store sets less aside for itself. --fit finds the smallest that suffices.\n",
+			size_of(best->chunk), size_of(best->allocated_peak));
 }
 
-static void cost_rows(FILE *out, const struct replay_result *r, unsigned int nr)
+static void cost_rows(FILE *out, const struct replay_options *o, const struct replay_result *r, unsigned int nr)
 {
 	row(out, "snapshots made", cell_snapshots, r, nr);
 	if (r->subsnaps_made)
@@ -267,7 +273,7 @@ static void cost_rows(FILE *out, const struct replay_result *r, unsigned int nr)
 	row(out, "store used at the end", cell_allocated, r, nr);
 	row(out, "  of it metadata", cell_on_disk_metadata, r, nr);
 	row(out, "largest use of the store", cell_needed, r, nr);
-	if (r->fit)
+	if (o->fit)
 		row(out, "smallest store that suffices", cell_fit, r, nr);
 	row(out, "store given", cell_store_size, r, nr);
 	row(out, "memory of core and store, peak", cell_memory, r, nr);
@@ -275,7 +281,8 @@ static void cost_rows(FILE *out, const struct replay_result *r, unsigned int nr)
 }
 
 void replay_report(FILE *out, const char *name, const char *format, const struct replay_extent *e,
-		   const struct replay_options *o, const struct replay_result *r, unsigned int nr)
+		   const struct trace_stats *stats, const struct replay_options *o, const struct replay_result *r,
+		   unsigned int nr)
 {
 	static const char *const models[] = { "ram", "ssd", "hdd" };
 
@@ -287,10 +294,10 @@ void replay_report(FILE *out, const char *name, const char *format, const struct
 	fprintf(out, "\norigin %s, store type %s, %s devices, %s, at most %u bios in flight, seed %llu\n",
 		size_of(o->origin_sectors), o->store, models[o->model],
 		o->timed ? "at the times of the trace" : "as fast as possible", o->depth, o->seed);
-	requests_table(out, e);
+	requests_table(out, e, stats);
 	fputc('\n', out);
 	row(out, "chunk size", cell_chunk, r, nr);
-	cost_rows(out, r, nr);
+	cost_rows(out, o, r, nr);
 	fprintf(out, "\n  Latency of a bio, in simulated time\n");
 	for (unsigned int op = 0; op < REPLAY_NR_OPS; op++)
 		latency_rows(out, op, r, nr);

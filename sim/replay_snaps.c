@@ -74,7 +74,7 @@ void replay_sample(struct replay *r)
 	if (result->nr_samples < REPLAY_SAMPLES)
 		result->nr_samples++;
 	sample->requests = r->issued;
-	sample->time_ns = sim_now_ns();
+	sample->time_ns = replay_now_ns(r);
 	sample->allocated = status.allocated;
 	sample->metadata = status.metadata;
 	sample->snapshots = status.nr_snapshots;
@@ -276,7 +276,7 @@ void replay_roll(struct replay *r, const struct replay_request *request)
 {
 	const struct replay_options *o = r->options;
 	struct replay_snap *snap;
-	u64 now = r->extent->duration_ns ? request->time_ns : sim_now_ns();
+	u64 now = r->extent->duration_ns ? request->time_ns : replay_now_ns(r), periods;
 
 	if (r->stopped_snapshots)
 		return;
@@ -284,13 +284,13 @@ void replay_roll(struct replay *r, const struct replay_request *request)
 		if (!r->issued || r->issued % o->snapshots.every_requests)
 			return;
 	} else if (o->snapshots.every_ns) {
-		if (!r->next_snapshot_ns)
-			r->next_snapshot_ns = now + o->snapshots.every_ns;
-		if (now < r->next_snapshot_ns)
-			return;
+		if (!r->issued)
+			r->period_ns = now;
 		/* A pause longer than the period makes one snapshot, not many equal ones. */
-		while (r->next_snapshot_ns <= now)
-			r->next_snapshot_ns += o->snapshots.every_ns;
+		periods = now > r->period_ns ? (now - r->period_ns) / o->snapshots.every_ns : 0;
+		if (!periods)
+			return;
+		r->period_ns += periods * o->snapshots.every_ns;
 	} else {
 		return;
 	}

@@ -48,6 +48,10 @@ static struct replay_bio *start_read(struct replay *r, struct block_device *bdev
 	struct replay_bio *b = replay_bio_get(r, sectors);
 	struct bio *bio = sim_bio_alloc(bdev, REQ_OP_READ, sector, sectors, b->tags);
 
+	b->op = REPLAY_READ;
+	b->position = r->issued;
+	b->snapshot = bdev != r->bdev;
+	b->sector = sector;
 	bio->bi_end_io = read_ended;
 	bio->bi_private = b;
 	r->in_flight++;
@@ -61,10 +65,7 @@ static void judge(struct replay *r, struct replay_bio *b, struct oracle_device *
 	struct oracle_mismatch m;
 
 	if (b->error) {
-		if (device == r->origin)
-			r->origin_failures++;
-		else
-			r->snapshot_failures++;
+		replay_failed(r, b, b->error, true);
 	} else if (oracle_check(r->oracle, r->cursor, device, sector, sectors, b->tags, &m)) {
 		replay_found(r, &m, r->issued, "read-back");
 	} else {
@@ -120,11 +121,12 @@ static void read_written(struct replay *r, bool origin, u64 first, u64 last, u32
 static void read_samples(struct replay *r, bool origin, u64 first, u64 last)
 {
 	sector_t size = r->options->origin_sectors;
-	u32 n = (u32)min(size, 8ull);
+	u32 block = r->options->block_size >> SECTOR_SHIFT, n = (u32)min(size, 8ull);
 
 	for (u32 i = 0; i < SAMPLES; i++) {
 		sector_t sector = i == 0 ? 0 : i == SAMPLES - 1 ? size - n : (size - n) / SAMPLES * i;
 
+		sector -= sector % block;
 		read_range(r, sector, n, origin, first, last);
 	}
 }
@@ -134,9 +136,11 @@ static void read_back(struct replay *r, bool origin, u64 first, u64 last, u32 sh
 	u64 t0 = cpu_ns();
 
 	replay_wait(r, 0);
+	replay_counts_pause(r);
 	read_written(r, origin, first, last, share, r->result->snapshots_deleted);
 	if (share == 1)
 		read_samples(r, origin, first, last);
+	replay_counts_go_on(r);
 	r->result->cpu_readback_ns += cpu_ns() - t0;
 }
 

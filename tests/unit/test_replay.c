@@ -217,6 +217,60 @@ static void test_past_the_end(void **state)
 	assert_true(result.past_end_wrapped > 50);
 }
 
+/* A run on a store of the fit does, one on a store of 1 MiB less does not; whatever the first store was. */
+static void test_fit_is_the_smallest_that_does(void **state)
+{
+	static const sector_t given[] = { 1 << 18, 1 << 20, 1 << 22 };
+	sector_t fit = 0;
+
+	for (unsigned int i = 0; i < 3; i++) {
+		struct replay_options o = make_options("mikulas");
+		struct source s = make_source(4, 3000);
+		static struct replay_result known;
+
+		o.snapshots.keep = 0;
+		o.store_sectors = given[i];
+		run(4, 3000, &o);
+		assert_clean();
+		known = result;
+		o.store_sectors = replay_fit(&s.source, &s.extent, &o, &known);
+		assert_true(!fit || fit == o.store_sectors);
+		fit = o.store_sectors;
+		run(4, 3000, &o);
+		assert_clean();
+		o.store_sectors -= 2048;
+		run_silenced(4, 3000, &o);
+		assert_int_equal(result.error, -ENOSPC);
+	}
+}
+
+/* Reading back in the middle is the replay's own: it adds nothing to the counts. */
+static void test_reading_back_is_not_counted(void **state)
+{
+	static struct replay_result plain;
+
+	for (unsigned int i = 0; i < 2; i++) {
+		struct replay_options o = make_options(stores[i]);
+
+		o.model = DISK_SSD;
+		run(7, 1000, &o);
+		plain = result;
+		o.verify_deleted = true;
+		run(7, 1000, &o);
+		assert_true(result.verified_sectors > plain.verified_sectors);
+		assert_int_equal(result.origin.sectors_read, plain.origin.sectors_read);
+		assert_int_equal(result.duration_ns, plain.duration_ns);
+		o.verify_every = 300;
+		run(7, 1000, &o);
+		assert_int_equal(result.read_backs, 4);
+		assert_int_equal(result.origin.reads, plain.origin.reads);
+		assert_int_equal(result.origin.sectors_read, plain.origin.sectors_read);
+		assert_int_equal(result.copied_chunks, plain.copied_chunks);
+		/* Waiting for what is in flight costs a little. */
+		assert_true(result.duration_ns < plain.duration_ns + plain.duration_ns / 20);
+	}
+}
+
 static char *report_of(const struct replay_options *o)
 {
 	struct source s = make_source(6, 600);
@@ -225,7 +279,7 @@ static char *report_of(const struct replay_options *o)
 	FILE *out = open_memstream(&text, &size);
 
 	assert_int_equal(replay_run(&s.source, &s.extent, o, &result), 0);
-	replay_report(out, "trace", "format", &s.extent, o, &result, 1);
+	replay_report(out, "trace", "format", &s.extent, NULL, o, &result, 1);
 	assert_int_equal(replay_report_json(out, "trace", "format", &s.extent, NULL, o, &result, 1), 0);
 	fclose(out);
 	return text;
@@ -292,6 +346,33 @@ static void test_address_spaces_side_by_side(void **state)
 	replay_trace_close(t);
 }
 
+static void test_requests_become_whole_blocks(void **state)
+{
+	static const char text[] = "7,W,4096,8192,1000000\n7,R,1024,1024,1000010\n7,W,7168,2048,1000020\n";
+	char path[] = "/tmp/test-replay-XXXXXX";
+	const char *files[] = { path };
+	struct replay_trace_options to = { .files = files, .nr_files = 1, .format = "alibaba", .block_size = 4096 };
+	static const struct replay_request expect[] = {
+		{ .sector = 8, .sectors = 16 }, { .sector = 0, .sectors = 8 }, { .sector = 8, .sectors = 16 },
+	};
+	struct replay_request q;
+	struct replay_trace *t;
+	int fd = mkstemp(path);
+
+	assert_int_equal(write(fd, text, sizeof(text) - 1), sizeof(text) - 1);
+	close(fd);
+	t = replay_trace_open(&to);
+	unlink(path);
+	assert_non_null(t);
+	assert_int_equal(replay_trace_extent(t)->unaligned, 2);
+	for (unsigned int i = 0; i < 3; i++) {
+		assert_int_equal(replay_trace_source(t)->next(replay_trace_source(t), &q), 1);
+		assert_int_equal(q.sector, expect[i].sector);
+		assert_int_equal(q.sectors, expect[i].sectors);
+	}
+	replay_trace_close(t);
+}
+
 static void test_texts(void **state)
 {
 	char buf[32];
@@ -314,8 +395,11 @@ int main(void)
 		cmocka_unit_test(test_every_kind_of_use),
 		cmocka_unit_test(test_snapshots_by_the_clock),
 		cmocka_unit_test(test_past_the_end),
+		cmocka_unit_test(test_fit_is_the_smallest_that_does),
+		cmocka_unit_test(test_reading_back_is_not_counted),
 		cmocka_unit_test(test_equal_runs_equal_reports),
 		cmocka_unit_test(test_address_spaces_side_by_side),
+		cmocka_unit_test(test_requests_become_whole_blocks),
 		cmocka_unit_test(test_texts),
 		cmocka_unit_test(test_finds_what_is_changed_behind_its_back),
 		cmocka_unit_test(test_store_too_small),
