@@ -147,6 +147,9 @@ static bool check_sizes(struct check *c)
 	if (sb->origin_sectors < 1 || sb->origin_sectors > 1ULL << 54)
 		check_found(c, &here, "origin_sectors", "is %llu, expected 1..2^54",
 			    sb->origin_sectors);
+	if (sb->device_sectors < 1 || sb->device_sectors > 1ULL << 54)
+		check_found(c, &here, "device_sectors", "is %llu, expected 1..2^54",
+			    sb->device_sectors);
 	if (sb->data_chunks < 1)
 		check_found(c, &here, "data_chunks", "is 0, expected at least 1");
 	return c->report->nr_errors == before;
@@ -209,6 +212,12 @@ static void check_limits(struct check *c)
 		check_found(c, &here, "max_entries",
 			    "is %llu, expected at least data_chunks = %llu", sb->max_entries,
 			    sb->data_chunks);
+	if (sb->max_entries > 1ULL << 49)
+		check_found(c, &here, "max_entries", "is %llu, expected at most 2^49",
+			    sb->max_entries);
+	if (sb->meta_blocks > 1ULL << 48)
+		check_found(c, &here, "meta_blocks", "is %llu, expected at most 2^48",
+			    sb->meta_blocks);
 	if (sb->meta_blocks < reserve)
 		check_found(c, &here, "meta_blocks",
 			    "is %llu, expected at least %llu for max_entries = %llu",
@@ -371,6 +380,9 @@ bool check_super(struct check *c)
 	if (!check_identity(c, b))
 		return false;
 	decode_geometry(&c->sb, b);
+	if (!check_geometry(c))
+		return false;
+	check_reserved(c, b);
 	if (c->sb.error) {
 		c->report->summary.error = c->sb.error;
 		if (c->sb.error > 4095 || c->sb.error == 11)
@@ -379,9 +391,6 @@ bool check_super(struct check *c)
 		return false;
 	}
 	decode_checkpoint(&c->sb, b);
-	if (!check_geometry(c))
-		return false;
-	check_reserved(c, b);
 	check_root(c);
 	check_log_fields(c);
 	check_counters(c);

@@ -381,7 +381,7 @@ static int report_finding(const struct crash_arguments *a, u64 index, u64 states
 	if (!unit.finding.found)
 		sim_fail("%s: found by a worker, and not again", unit.name);
 	printf("FOUND in %s: %s\n", unit.name, unit.finding.what);
-	printf("workload %llu, after %llu states\n", (unsigned long long)index + 1,
+	printf("workload %llu, from 0 on; after %llu states\n", (unsigned long long)index,
 	       (unsigned long long)(states + unit.counts.states));
 	if (!a->no_shrink && !o.nr_cuts && unit.text) {
 		unit.first_line = 0;

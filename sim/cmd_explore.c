@@ -21,6 +21,10 @@ int cmd_explore(int argc, char **argv)
 	}
 	strcpy(path + n, "-explore");
 	execv(path, argv);
-	sim_message("explore: %s: %s", path, strerror(errno));
+	if (errno == ENOENT)
+		sim_message("explore: %s is not there: it is a program of its own beside this one, which builds with a sanitizer, with coverage or with threads do not have",
+			    path);
+	else
+		sim_message("explore: %s: %s", path, strerror(errno));
 	return SIM_EXIT_USAGE;
 }

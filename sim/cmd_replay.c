@@ -3,6 +3,7 @@
  * multisnap replay TRACE...: options, one run for each chunk size, the report.
  */
 #include <argp.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -456,6 +457,22 @@ static int verdict(const struct replay_args *a, const struct replay_result *resu
 	return mismatches || failed || error ? SIM_EXIT_FOUND : SIM_EXIT_OK;
 }
 
+/* A file that cannot be written is told of before the run, not after it. */
+static bool can_write(const char *path)
+{
+	FILE *f;
+
+	if (!path || !strcmp(path, "-"))
+		return true;
+	f = fopen(path, "a");
+	if (!f) {
+		sim_message("%s: cannot be written: %s", path, errno_name(errno));
+		return false;
+	}
+	fclose(f);
+	return true;
+}
+
 static int run_all(struct replay_args *a, struct replay_trace *trace, struct replay_result *results)
 {
 	const struct replay_extent *e = replay_trace_extent(trace);
@@ -498,7 +515,7 @@ int cmd_replay(int argc, char **argv)
 	};
 	char *line = command_line(argc, argv), args[128];
 	struct replay_result *results;
-	struct replay_trace *trace;
+	struct replay_trace *trace = NULL;
 	const char *note;
 	int r = SIM_EXIT_USAGE;
 
@@ -515,7 +532,8 @@ int cmd_replay(int argc, char **argv)
 	a.o.store_args = args;
 	a.o.reproducer = line;
 	a.o.trace_name = base_name(a.files[0]);
-	trace = replay_trace_open(&a.t);
+	if (can_write(a.json) && can_write(a.o.save_store) && can_write(a.o.save_origin))
+		trace = replay_trace_open(&a.t);
 	if (trace && !replay_trace_extent(trace)->total)
 		sim_message("%s: no requests in it", a.files[0]);
 	else if (trace && size_origin(&a, replay_trace_extent(trace)))

@@ -125,6 +125,8 @@ static void counted_script(void *unused, u64 i, int status)
 {
 	if (!status)
 		return;
+	if (status == SIM_EXIT_USAGE) /* it has said why */
+		exit(status);
 	printf("%s: FINDING without any failure\n", each.scripts[i].path);
 	each.scripts[i].found = true;
 	each.nr_found++;

@@ -173,16 +173,32 @@ void print_shell_word(FILE *out, const char *word)
 	fputc('\'', out);
 }
 
+static void message(const char *fmt, va_list ap)
+{
+	progress_clear();
+	fputs("multisnap: ", stderr);
+	vfprintf(stderr, fmt, ap);
+	fputc('\n', stderr);
+}
+
 void sim_message(const char *fmt, ...)
 {
 	va_list ap;
 
-	progress_clear();
-	fputs("multisnap: ", stderr);
 	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
+	message(fmt, ap);
 	va_end(ap);
-	fputc('\n', stderr);
+}
+
+void sim_limit(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	message(fmt, ap);
+	va_end(ap);
+	fflush(NULL);
+	_exit(SIM_EXIT_USAGE);
 }
 
 static bool progress_on_screen;

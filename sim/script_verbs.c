@@ -315,7 +315,13 @@ static int parse_flush(struct script_command *c)
 
 /* ---- simulator only ---- */
 
-static bool fault_options(struct script_command *c)
+enum {
+	OF_REQUESTS = 1,	/* op=, range= */
+	OF_FAULTS = 2,		/* skip=, chance= */
+	WITH_ERROR = 4,
+};
+
+static bool fault_options(struct script_command *c, unsigned int options)
 {
 	struct script_args *a = &c->args;
 	const char *v;
@@ -324,17 +330,17 @@ static bool fault_options(struct script_command *c)
 	while (script_more(c)) {
 		bool ok;
 
-		if (script_option(c, "op", &v)) {
+		if (options & OF_REQUESTS && script_option(c, "op", &v)) {
 			ok = parse_ops(c, v);
-		} else if (script_option(c, "range", &v)) {
+		} else if (options & OF_REQUESTS && script_option(c, "range", &v)) {
 			ok = parse_sector_range(c, v);
-		} else if (script_option(c, "skip", &v)) {
+		} else if (options & OF_FAULTS && script_option(c, "skip", &v)) {
 			ok = parse_number(c, "skip", v, U64_MAX - 1, &a->skip);
 		} else if (script_option(c, "count", &v)) {
 			ok = parse_number(c, "count", v, U64_MAX - 1, &a->count);
-		} else if (script_option(c, "error", &v)) {
+		} else if (options & WITH_ERROR && script_option(c, "error", &v)) {
 			ok = parse_errno(c, v);
-		} else if (script_option(c, "chance", &v)) {
+		} else if (options & OF_FAULTS && script_option(c, "chance", &v)) {
 			ok = parse_number(c, "chance", v, 1000000, &n);
 			a->per_million = n;
 		} else {
@@ -357,7 +363,9 @@ static int parse_fault(struct script_command *c)
 		c->args.flags |= SCRIPT_CLEAR;
 		return script_end(c) ? 0 : -1;
 	}
-	return fault_options(c) ? 0 : -1;
+	if (!strcmp(c->args.name, "alloc"))
+		return fault_options(c, OF_FAULTS) ? 0 : -1;
+	return fault_options(c, OF_REQUESTS | OF_FAULTS | WITH_ERROR) ? 0 : -1;
 }
 
 static int parse_hold(struct script_command *c)
@@ -367,7 +375,7 @@ static int parse_hold(struct script_command *c)
 	if (!script_take_name(c, "label", &c->args.sub) ||
 	    !script_take_name(c, "disk", &c->args.name))
 		return -1;
-	return fault_options(c) ? 0 : -1;
+	return fault_options(c, OF_REQUESTS) ? 0 : -1;
 }
 
 static int parse_module(struct script_command *c)
@@ -494,8 +502,8 @@ static const struct script_verb verbs[] = {
 	{ "resize", "resize DISK SIZE", parse_resize, script_resize },
 	{ "settle", "settle", parse_nothing, script_settle },
 	{ "pending", "pending LABEL", parse_name_only, script_pending },
-	{ "fault", "fault DISK|alloc [op=OP,...] [range=START+LENGTH] [skip=N] [count=N] [error=ERRNO] "
-		   "[chance=PPM], fault DISK|alloc clear", parse_fault, script_fault },
+	{ "fault", "fault DISK [op=OP,...] [range=START+LENGTH] [skip=N] [count=N] [error=ERRNO] [chance=PPM], "
+		   "fault alloc [skip=N] [count=N] [chance=PPM], fault DISK|alloc clear", parse_fault, script_fault },
 	{ "hold", "hold LABEL DISK [op=OP,...] [range=START+LENGTH] [count=N]", parse_hold, script_hold },
 	{ "release", "release LABEL", parse_name_only, script_release },
 	{ "crash", "crash", parse_nothing, script_crash },

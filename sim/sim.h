@@ -66,6 +66,9 @@ char *sim_read_text(const char *path);
 /* "multisnap: ..." and a newline. */
 void sim_message(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+/* The program has met a limit of its own, and cannot judge: a message, and SIM_EXIT_USAGE. */
+_Noreturn void sim_limit(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
 /*
  * One line that overwrites itself, on a terminal only. progress_due() is cheap and limits the
  * rate by the wall clock, which decides nothing else.

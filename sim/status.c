@@ -64,9 +64,11 @@ static bool parse_ids(char *line, struct target_status *st)
 {
 	u64 n;
 
-	if (!next_number(&line, &n) || n > TARGET_IDS)
+	if (!next_number(&line, &n))
 		return false;
-	st->nr = n;
+	st->nr = min(n, TARGET_IDS + 1ull);
+	if (st->nr > TARGET_IDS)
+		return false;
 	for (unsigned int i = 0; i < st->nr; i++) {
 		char *word = next_word(&line);
 
@@ -83,6 +85,7 @@ bool target_status_parse(char *line, struct target_status *st)
 	u64 fields, error;
 	char *word;
 
+	st->nr = 0;
 	if (!next_number(&line, &fields) || fields != 5)
 		return false;
 	word = next_word(&line);
@@ -100,18 +103,29 @@ bool target_status_parse(char *line, struct target_status *st)
 	       next_number(&line, &st->metadata) && parse_ids(line, st);
 }
 
+static _Noreturn void too_many(const char *device)
+{
+	sim_limit("%s has more than %u snapshots at once: too many to be judged", device, TARGET_IDS);
+}
+
 bool target_status_ask(const char *device, struct target_status *st)
 {
 	char line[8192], *params;
+	int r = dmctl_exists(device) ? dmctl_status(device, STATUSTYPE_INFO, line, sizeof(line)) : -ENXIO;
 
-	if (!dmctl_exists(device) || dmctl_status(device, STATUSTYPE_INFO, line, sizeof(line)))
+	if (r == -ENOSPC)
+		too_many(device);
+	if (r)
 		return false;
 	line[strcspn(line, "\n")] = '\0';
 	params = strstr(line, " multisnapshot ");
 	if (!params)
 		return false;
-	if (!target_status_parse(params + strlen(" multisnapshot "), st))
-		sim_fail("status of %s: not as specified", device);
+	if (target_status_parse(params + strlen(" multisnapshot "), st))
+		return true;
+	if (st->nr > TARGET_IDS)
+		too_many(device);
+	sim_fail("status of %s: not as specified", device);
 	return true;
 }
 

@@ -35,7 +35,7 @@ static void disk_issue(struct walk *w, u32 n, const struct life_event *e)
 	if (e->op != LIFE_WRITE || !(e->flags & LIFE_PREFLUSH))
 		return;
 	if (w->nr_preflush == PREFLUSH_MAX)
-		sim_fail("crash: more than %u writes with PREFLUSH at once", PREFLUSH_MAX);
+		sim_limit("more than %u writes with PREFLUSH at once: too many to be judged", PREFLUSH_MAX);
 	w->preflush[w->nr_preflush++] = (struct preflush){ n, e->disk, CELLS_PENDING };
 }
 

@@ -226,6 +226,7 @@ const struct trace_ops blktrace_ops = {
 	.per_cpu = true,
 	.has_events = true,
 	.units_certain = true,
+	.time_certain = true,
 	.magic = blktrace_magic,
 	.start = blktrace_start,
 	.next = blktrace_next,

@@ -141,6 +141,7 @@ const struct trace_ops dmlog_ops = {
 	.name = "dm-log-writes",
 	.help = "the log device of dm-log-writes or of QEMU's blklogwrites",
 	.units_certain = true,
+	.time_certain = true,
 	.magic = dmlog_magic,
 	.start = dmlog_start,
 	.next = dmlog_next,

@@ -37,5 +37,6 @@ static enum trace_outcome msr_line(struct trace_file *file, struct cursor *c, st
 const struct trace_ops msr_ops = {
 	.name = "msr",
 	.help = "MSR Cambridge CSV: time,host,disk,Read|Write,offset,size,response",
+	.time_certain = true,
 	.line = msr_line,
 };

@@ -115,6 +115,8 @@ static int check_options(struct trace *trace)
 
 	if (unit && strcmp(unit, "s") && strcmp(unit, "ms") && strcmp(unit, "us") && strcmp(unit, "ns"))
 		return trace_fail(trace, "time unit '%s': s, ms, us or ns is possible", unit);
+	if (unit && trace->ops->time_certain)
+		return trace_fail(trace, "the time unit of %s is certain, it cannot be set", trace->ops->name);
 	if (!offset)
 		return 0;
 	if (strcmp(offset, "bytes") && strcmp(offset, "sectors"))

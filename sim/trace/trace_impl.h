@@ -175,6 +175,7 @@ struct trace_ops {
 	bool per_cpu;		/* comes in several files, to be merged */
 	bool has_events;	/* see enum trace_event */
 	bool units_certain;	/* written by the block layer itself: the plausibility check is not needed */
+	bool time_certain;	/* its unit of time is fixed, or there is none */
 	/* Is it this, by the first @size bytes? NULL: text without a header, detected by its grammar. */
 	bool (*magic)(const unsigned char *head, size_t size, const struct input *in);
 	/* Read the header, decide on units; 0 or -1 with trace->error. May be NULL. */

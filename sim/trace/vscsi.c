@@ -169,6 +169,7 @@ static enum trace_outcome vscsi_next(struct trace_file *file, struct trace_recor
 const struct trace_ops vscsi_ops = {
 	.name = "vscsi",
 	.help = "CloudPhysics vscsi, versions 1 and 2 (binary)",
+	.time_certain = true,
 	.magic = vscsi_magic,
 	.start = vscsi_start,
 	.next = vscsi_next,
