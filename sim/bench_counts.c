@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Benches that count bytes, flushes and memory; and "replay", the one that measures (processor) time.
+ * Benches that count bytes, flushes and memory; and "replay", which measures (processor) time.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -37,21 +37,23 @@ static int file_read(void *context, u64 sector, u32 sectors, void *buffer)
 
 int check_source_open(struct check_source *source, const char *path)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC), r;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), r; /* a FIFO would be waited for */
 	struct stat st;
-	off_t size;
+	off_t size = 0;
 
 	if (fd < 0)
 		return -errno;
-	size = lseek(fd, 0, SEEK_END);
-	if (size < 0 || fstat(fd, &st)) {
+	if (fstat(fd, &st))
 		r = -errno;
+	else if (S_ISDIR(st.st_mode))
+		r = -EISDIR;
+	else if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
+		r = -EINVAL;
+	else
+		r = (size = lseek(fd, 0, SEEK_END)) < 0 ? -errno : 0;
+	if (r) {
 		close(fd);
 		return r;
-	}
-	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode)) {
-		close(fd);
-		return S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL;
 	}
 	*source = (struct check_source){
 		.name = path,

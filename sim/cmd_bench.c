@@ -174,7 +174,7 @@ static char *help_filter(int key, const char *text, void *input)
 	fprintf(f, "Benches (all but memory when none is named):\n");
 	for (unsigned int i = 0; i < NR_BENCHES; i++)
 		fprintf(f, "  %-12s %s\n", benches[i].name, benches[i].help);
-	fprintf(f, "\nCounts are exact and the same in every run; only replay measures time. Nothing is judged.");
+	fprintf(f, "\nCounts are exact and the same in every run; only replay and crash measure time. Nothing is judged.");
 	fclose(f);
 	return out;
 }

@@ -436,6 +436,10 @@ static int run(struct crash_arguments *a)
 	if (found != U64_MAX)
 		return report_finding(a, found, counts.states);
 	crash_counts_print(&counts, stdout);
+	if (a->crash.nr_cuts)
+		printf("of what --cut asks for, and what follows it\n");
+	else
+		crash_coverage_print(&counts, stdout);
 	printf("no finding\n");
 	return SIM_EXIT_OK;
 }

@@ -4,8 +4,10 @@
  */
 #include <argp.h>
 #include <errno.h>
+#include <libgen.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "replay.h"
 
@@ -68,7 +70,7 @@ static const struct argp_option options[] = {
 	  "read everything back after every N requests (default: half-way), as at the end; 0: at the end only", 0 },
 	{ "verify-deleted", OPT_VERIFY_DELETED, 0, 0,
 	  "read each snapshot back in full before it is deleted (default: a sixteenth of it)", 0 },
-	{ "no-verify", OPT_NO_VERIFY, 0, 0, "neither check reads nor read back", 0 },
+	{ "no-verify", OPT_NO_VERIFY, 0, 0, "neither check reads nor read back (and, as with --races, overlapping requests do not wait)", 0 },
 	{ 0, 0, 0, 0, "The trace:", 5 },
 	{ "format", OPT_FORMAT, "NAME", 0, "instead of detecting it; multisnap trace --formats lists them", 0 },
 	{ "time-unit", OPT_TIME_UNIT, "s|ms|us|ns", 0, "where the format leaves it open", 0 },
@@ -111,7 +113,8 @@ static bool parse_rolling(const char *text, struct replay_rolling *rolling, bool
 		if (!strncmp(word, "every=", 6))
 			good = !rolling->every_requests && !rolling->every_ns &&
 			       (parse_u64(word + 6, &rolling->every_requests) ||
-				(by_time && parse_duration_ns(word + 6, &rolling->every_ns)));
+				(by_time && parse_duration_ns(word + 6, &rolling->every_ns))) &&
+			       (rolling->every_requests || rolling->every_ns);
 		else
 			good = !rolling->keep && !strncmp(word, "keep=", 5) &&
 			       parse_u64(word + 5, &rolling->keep) && rolling->keep;
@@ -460,17 +463,17 @@ static int verdict(const struct replay_args *a, const struct replay_result *resu
 /* A file that cannot be written is told of before the run, not after it. */
 static bool can_write(const char *path)
 {
-	FILE *f;
+	bool good = !path || !strcmp(path, "-") || !access(path, W_OK);
 
-	if (!path || !strcmp(path, "-"))
-		return true;
-	f = fopen(path, "a");
-	if (!f) {
-		sim_message("%s: cannot be written: %s", path, errno_name(errno));
-		return false;
+	if (!good && errno == ENOENT) {
+		char *copy = strdup(path);
+
+		good = copy && !access(dirname(copy), W_OK | X_OK);
+		free(copy);
 	}
-	fclose(f);
-	return true;
+	if (!good)
+		sim_message("%s: cannot be written: %s", path, errno_name(errno));
+	return good;
 }
 
 static int run_all(struct replay_args *a, struct replay_trace *trace, struct replay_result *results)

@@ -21,7 +21,7 @@ struct fail_script {
 	const char *path;
 	struct script_command *commands;
 	struct fail_result *counted;	/* shared */
-	bool found;			/* as it is: it is not run any more */
+	bool left_out;			/* a finding as it is, or a limit: it is not run any more */
 	u64 first;			/* the number of its first run */
 };
 
@@ -41,6 +41,7 @@ static struct fail_campaign {
 	struct fail_result *results;	/* shared: of each run */
 	u64 nr_runs;
 	unsigned int nr_found;		/* scripts with a finding as they are */
+	unsigned int nr_limits;		/* those, and runs, that cannot be judged */
 	unsigned int told;		/* scripts of which all is told */
 	struct fail_totals of_script, of_all;
 } each;
@@ -71,7 +72,7 @@ static u64 runs_of(const struct fail_script *s)
 	const struct fail_result *counted = s->counted;
 	u64 n = taken(counted->allocations);
 
-	if (s->found)
+	if (s->left_out)
 		return 0;
 	for (unsigned int i = 0; i < counted->nr_disks; i++)
 		n += taken(counted->disks[i].requests);
@@ -118,18 +119,19 @@ static int count_script(void *unused, u64 i)
 	const struct fail_script *s = &each.scripts[i];
 
 	alarm(TIMEOUT_S);
+	sim_on_limit(sim_limit_ends, (void *)s->path);
 	return fail_run(&each.options->script, s->commands, NULL, NULL, s->counted);
 }
 
 static void counted_script(void *unused, u64 i, int status)
 {
-	if (!status)
-		return;
-	if (status == SIM_EXIT_USAGE) /* it has said why */
-		exit(status);
-	printf("%s: FINDING without any failure\n", each.scripts[i].path);
-	each.scripts[i].found = true;
-	each.nr_found++;
+	each.scripts[i].left_out = status;
+	if (status == SIM_EXIT_USAGE) { /* it has said why */
+		each.nr_limits++;
+	} else if (status) {
+		printf("%s: FINDING without any failure\n", each.scripts[i].path);
+		each.nr_found++;
+	}
 }
 
 static void count_all(void)
@@ -156,6 +158,7 @@ static int run_one(void *unused, u64 run)
 	const struct fail_script *s = find_run(run, &place);
 
 	alarm(TIMEOUT_S);
+	sim_on_limit(sim_limit_ends, (void *)s->path);
 	return fail_run(&each.options->script, s->commands, &place, NULL, &each.results[run]);
 }
 
@@ -193,7 +196,7 @@ static void tell_scripts(u64 run)
 
 		if (s->first + runs_of(s) > run)
 			return;
-		if (!s->found)
+		if (!s->left_out)
 			print_totals(s->path, t);
 		each.of_all.allocations += t->allocations;
 		each.of_all.requests += t->requests;
@@ -230,6 +233,10 @@ static void told_run(void *unused, u64 run, int status)
 	char text[128];
 
 	tell_scripts(run);
+	if (status == SIM_EXIT_USAGE) { /* it has said why */
+		each.nr_limits++;
+		return;
+	}
 	s = find_run(run, &place);
 	fail_place_print(&place, text, sizeof(text));
 	if (strcmp(place.name, FAIL_ALLOC))
@@ -258,7 +265,9 @@ static int run_all(void)
 	tell_scripts(each.nr_runs);
 	snprintf(name, sizeof(name), "%u script%s", each.nr_scripts, each.nr_scripts == 1 ? "" : "s");
 	print_totals(name, &each.of_all);
-	return each.nr_found || each.of_all.outcomes[FAIL_FOUND] ? SIM_EXIT_FOUND : SIM_EXIT_OK;
+	if (each.nr_found || each.of_all.outcomes[FAIL_FOUND])
+		return SIM_EXIT_FOUND;
+	return each.nr_limits ? SIM_EXIT_USAGE : SIM_EXIT_OK;
 }
 
 /* ---- one of them ---- */
@@ -295,8 +304,9 @@ static int run_place(const struct fail_options *o, const struct fail_script *s)
 	count_all();
 	if (each.nr_found)
 		return SIM_EXIT_FOUND;
-	if (!has_place(s, &place))
+	if (each.nr_limits || !has_place(s, &place))
 		return SIM_EXIT_USAGE;
+	sim_on_limit(sim_limit_ends, (void *)s->path);
 	status = fail_run(&o->script, s->commands, &place, stdout, &result);
 	outcome = status ? FAIL_FOUND : fail_outcome(s->counted, &result, strcmp(place.name, FAIL_ALLOC));
 	printf("%s: %s: %s\n", o->place, result.what, outcome_names[outcome]);

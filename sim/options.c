@@ -173,32 +173,49 @@ void print_shell_word(FILE *out, const char *word)
 	fputc('\'', out);
 }
 
-static void message(const char *fmt, va_list ap)
-{
-	progress_clear();
-	fputs("multisnap: ", stderr);
-	vfprintf(stderr, fmt, ap);
-	fputc('\n', stderr);
-}
-
 void sim_message(const char *fmt, ...)
 {
 	va_list ap;
 
 	va_start(ap, fmt);
-	message(fmt, ap);
+	progress_clear();
+	fputs("multisnap: ", stderr);
+	vfprintf(stderr, fmt, ap);
+	fputc('\n', stderr);
 	va_end(ap);
+}
+
+void sim_limit_ends(void *name, const char *text)
+{
+	if (name)
+		sim_message("%s: %s", (const char *)name, text);
+	else
+		sim_message("%s", text);
+	fflush(NULL);
+	_exit(SIM_EXIT_USAGE);
+}
+
+static struct {
+	void (*told)(void *context, const char *text);
+	void *context;
+} limit = { .told = sim_limit_ends };
+
+void sim_on_limit(void (*told)(void *context, const char *text), void *context)
+{
+	limit.told = told;
+	limit.context = context;
 }
 
 void sim_limit(const char *fmt, ...)
 {
+	char text[256];
 	va_list ap;
 
 	va_start(ap, fmt);
-	message(fmt, ap);
+	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	fflush(NULL);
-	_exit(SIM_EXIT_USAGE);
+	limit.told(limit.context, text);
+	abort();
 }
 
 static bool progress_on_screen;

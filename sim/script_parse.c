@@ -92,10 +92,23 @@ bool script_flag(struct script_command *c, const char *word)
 	return true;
 }
 
+static bool each_option_once(struct script_command *c)
+{
+	for (int i = 1; i < c->next_arg; i++) {
+		size_t n = strcspn(c->argv[i], "=");
+
+		for (int j = 0; c->argv[i][n] && j < i; j++)
+			if (!strncmp(c->argv[i], c->argv[j], n + 1))
+				return script_syntax(c, "\"%s\" after \"%s\": which is meant?",
+						     c->argv[i], c->argv[j]);
+	}
+	return true;
+}
+
 bool script_end(struct script_command *c)
 {
 	if (!script_more(c))
-		return true;
+		return each_option_once(c);
 	return script_syntax(c, "\"%s\" is not understood here; usage: %s", c->argv[c->next_arg],
 			     c->verb->usage);
 }

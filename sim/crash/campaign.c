@@ -114,8 +114,6 @@ static void worker_ended(int status)
 {
 	if (WIFEXITED(status) && !WEXITSTATUS(status))
 		return;
-	if (WIFEXITED(status) && WEXITSTATUS(status) == SIM_EXIT_USAGE)
-		exit(SIM_EXIT_USAGE); /* it has said why */
 	progress_clear();
 	if (WIFSIGNALED(status))
 		sim_message("a worker ended by signal %d", WTERMSIG(status));
@@ -245,8 +243,6 @@ void crash_unit_apart(const struct crash_options *o, struct crash_unit *unit)
 		;
 	if (WIFEXITED(status) && !WEXITSTATUS(status)) {
 		take_over(unit, apart);
-	} else if (WIFEXITED(status) && WEXITSTATUS(status) == SIM_EXIT_USAGE) {
-		exit(SIM_EXIT_USAGE); /* it has said why */
 	} else {
 		unit->finding = (struct crash_finding){ .found = true };
 		snprintf(unit->finding.what, sizeof(unit->finding.what), "the simulation ended by signal %d%s",

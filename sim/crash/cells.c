@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "cells.h"
+#include "sim.h"
 
 static void *must(void *p)
 {
@@ -181,10 +182,8 @@ static u32 add_option(content_t options[CELLS_MAX], u32 issued[CELLS_MAX], u32 n
 	for (u32 i = 0; i < nr; i++)
 		if (options[i] == content)
 			return nr;
-	if (nr == CELLS_MAX) {
-		fprintf(stderr, "multisnap: more than %d versions of a sector without a flush\n", CELLS_MAX);
-		exit(2);
-	}
+	if (nr == CELLS_MAX)
+		sim_limit("more than %d versions of a sector without a flush: too many to be judged", CELLS_MAX);
 	options[nr] = content;
 	if (issued)
 		issued[nr] = when;

@@ -71,15 +71,19 @@ void crash_counts_print(const struct crash_counts *n, FILE *out)
 	fprintf(out, "%llu writes of metadata lost or misplaced: %llu detected, %llu harmless, %llu nothing can tell (the last record or superblock)\n",
 	       (unsigned long long)n->damaged, (unsigned long long)n->detected, (unsigned long long)n->harmless,
 	       (unsigned long long)n->undetectable);
-	if (n->sampled || n->left_out)
-		fprintf(out, "bounded: all states at %llu moments, samples at %llu", (unsigned long long)n->complete,
-			(unsigned long long)n->sampled);
-	if (n->left_out)
-		fprintf(out, ", none at %llu (--points)", (unsigned long long)n->left_out);
-	if (n->sampled || n->left_out)
-		fputc('\n', out);
-	else
+}
+
+void crash_coverage_print(const struct crash_counts *n, FILE *out)
+{
+	if (!n->sampled && !n->left_out) {
 		fprintf(out, "exhaustive: at each moment all states that the crash model allows\n");
+		return;
+	}
+	fprintf(out, "bounded: all states at %llu moments, samples at %llu", (unsigned long long)n->complete,
+		(unsigned long long)n->sampled);
+	if (n->left_out)
+		fprintf(out, ", none at %llu of the log's (--points)", (unsigned long long)n->left_out);
+	fputc('\n', out);
 }
 
 /* ---- sets of hashes ---- */

@@ -90,6 +90,8 @@ struct crash_counts {
 };
 void crash_counts_add(struct crash_counts *to, const struct crash_counts *n);
 void crash_counts_print(const struct crash_counts *n, FILE *out);
+/* At which moments all states were judged. */
+void crash_coverage_print(const struct crash_counts *n, FILE *out);
 
 enum crash_kind {
 	FOUND_BY_CUT,

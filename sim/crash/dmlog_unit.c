@@ -108,7 +108,7 @@ static u64 choose(u8 *points, const u8 *classes, u32 events, u8 class, u64 nr, u
 	return want;
 }
 
-/* @left_out: how many are of no share. */
+/* @left_out: how many that could have been chosen are of no share. */
 static u8 *choose_points(const struct life *life, const struct dmlog_unit *u, u64 *left_out)
 {
 	u8 *points = calloc(life->nr + 1, 1), *classes = calloc(life->nr + 1, 1);
@@ -127,7 +127,7 @@ static u8 *choose_points(const struct life *life, const struct dmlog_unit *u, u6
 	for (u32 n = 1; n <= life->nr; n++)
 		if (points[n] && share++ % u->shares != u->share)
 			points[n] = 0;
-	*left_out = life->nr - share;
+	*left_out = life->nr - nr[NOT] - share;
 	free(classes);
 	return points;
 }

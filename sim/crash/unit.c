@@ -19,6 +19,7 @@ static struct {
 	u32 disks[CRASH_DISKS];	/* their numbers, for the logs */
 	jmp_buf out;
 	struct crash_unit *unit;
+	bool limit;		/* what ends the world is not a finding */
 } unit;
 
 static void refuse(const char *fmt, ...)
@@ -33,9 +34,17 @@ static void refuse(const char *fmt, ...)
 /* The simulated kernel, or the judge, has found something: on the main stack. */
 static void violation(void *context, const char *what)
 {
-	if (!unit.crash.finding.found)
+	if (unit.limit)
+		refuse("%s", what);
+	else if (!unit.crash.finding.found)
 		walk_where(&unit.crash, what);
 	longjmp(unit.out, 1);
+}
+
+static void limit_met(void *context, const char *text)
+{
+	unit.limit = true;
+	sim_fail("%s", text);
 }
 
 static void no_log(void *context, int level, const char *line)
@@ -325,6 +334,8 @@ void crash_unit_run(const struct crash_options *options, struct crash_unit *u)
 	mallopt(M_TRIM_THRESHOLD, 256 << 20);
 	memset(&unit.crash, 0, sizeof(unit.crash));
 	unit.unit = u;
+	unit.limit = false;
+	sim_on_limit(limit_met, NULL);
 	u->error[0] = '\0';
 	if (!script && !u->record) {
 		refuse("%s", error);

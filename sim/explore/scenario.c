@@ -76,6 +76,7 @@ void scenario_run(void *arg)
 	hooks.io_end = io_end;
 	hooks.ctl_begin = ctl_begin;
 	hooks.ctl_end = ctl_end;
+	sim_on_limit(sim_limit_ends, (void *)scenario->file);
 	world_start(&options.world);
 	fault_catch();
 	/* Memory is short: who submits may have to wait for who ends (H34). */
