@@ -70,7 +70,7 @@ void sim_message(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
  * The program has met a limit of its own, and cannot judge. sim_on_limit() says who is told, and does not return; at first
  * that is sim_limit_ends() without a name: a message that begins with @name, and the process ends with SIM_EXIT_USAGE.
  */
-_Noreturn void sim_limit(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void sim_limit(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn));
 void sim_on_limit(void (*told)(void *context, const char *text), void *context);
 void sim_limit_ends(void *name, const char *text);
 

@@ -103,7 +103,7 @@ bool target_status_parse(char *line, struct target_status *st)
 	       next_number(&line, &st->metadata) && parse_ids(line, st);
 }
 
-static _Noreturn void too_many(const char *device)
+static void __attribute__((noreturn)) too_many(const char *device)
 {
 	sim_limit("%s has more than %u snapshots at once: too many to be judged", device, TARGET_IDS);
 }
